@@ -1,0 +1,1 @@
+"""One terminal to see, drive and talk to a self-hosted LLM cluster."""

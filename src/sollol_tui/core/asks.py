@@ -1,0 +1,173 @@
+"""A request and what happens to it, step by step: the words of `engine.ask`."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple, TypeAlias
+
+from sollol_tui.core.faults import Fault
+from sollol_tui.core.state import Mode
+
+
+class ChatMessage(NamedTuple):
+    """One turn. `images` are base64 texts, `thinking` is what the model thought before it."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+    images: tuple[str, ...] = ()
+    thinking: str = ""
+
+
+class ChatOptions(NamedTuple):
+    """What may be asked of a model; `None` leaves it to the server.
+
+    `context_tokens` makes an Ollama node reload a model that is loaded otherwise.
+    """
+
+    temperature: float | None = None
+    max_tokens: int | None = None
+    seed: int | None = None
+    context_tokens: int | None = None
+    keep_alive: str | None = None
+    think: bool | None = None
+
+
+class AskRequest(NamedTuple):
+    """A question to the cluster."""
+
+    model: str
+    messages: tuple[ChatMessage, ...]
+    options: ChatOptions = ChatOptions()
+    mode: Mode | None = None  # None: the mode in force
+    target: str | None = None  # a node or coordinator URL: only there
+    conversation: str = ""  # same conversation, same target while the load allows
+
+
+class Candidate(NamedTuple):
+    """One target that was considered. `parts` are the pieces of the score, larger is better."""
+
+    target: str
+    kind: Literal["node", "coordinator"]
+    name: str
+    score: float | None
+    parts: tuple[tuple[str, float], ...] = ()
+    rejected: str | None = None  # the reason, in plain words
+
+
+class RouteDecision(NamedTuple):
+    """Where a request goes and why. `target` is None when nothing can take it."""
+
+    id: str
+    model: str
+    mode: Mode
+    target: str | None
+    kind: Literal["node", "coordinator"] | None
+    name: str
+    reason: str
+    candidates: tuple[Candidate, ...]
+
+
+class Usage(NamedTuple):
+    """What a server said at the end of an answer."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    prefill_tps: float | None = None
+    decode_tps: float | None = None
+    load_s: float | None = None
+    cached_tokens: int | None = None
+
+
+# What a server's stream says; made by `core.streams` from lines.
+
+
+class Token(NamedTuple):
+    text: str
+
+
+class Thought(NamedTuple):
+    text: str
+
+
+class Progress(NamedTuple):
+    """Prompt processing: tokens done of all."""
+
+    processed: int
+    total: int
+
+
+class End(NamedTuple):
+    """The proper end of a stream."""
+
+    reason: Literal["stop", "length", "tool_calls", "load", "unload"]
+    usage: Usage
+
+
+class Broken(NamedTuple):
+    """The stream failed: an error line, or an end that was none."""
+
+    fault: Fault
+
+
+StreamEvent: TypeAlias = Token | Thought | Progress | End | Broken
+
+
+# What `engine.ask` says; read by the chat screen and by `sollol-tui chat`.
+
+
+class Routed(NamedTuple):
+    """A target was chosen (said again after each change of target)."""
+
+    decision: RouteDecision
+
+
+class Waiting(NamedTuple):
+    """Nothing came yet. `loading` tells that the model has to be loaded there first."""
+
+    position: int  # requests of ours before this one at that target
+    age_s: float
+    loading: bool
+    progress: Progress | None = None
+
+
+class Delta(NamedTuple):
+    text: str
+
+
+class Thinking(NamedTuple):
+    text: str
+
+
+class Notice(NamedTuple):
+    """One sentence the person should read: a target failed, another one takes over."""
+
+    text: str
+
+
+class Seam(NamedTuple):
+    """From here on another target writes."""
+
+    from_target: str
+    to_target: str
+    at_chars: int
+
+
+class Finished(NamedTuple):
+    """The answer is whole. Rates are the server's own when it told them, else measured here."""
+
+    outcome: Literal["complete", "length", "stopped"]
+    usage: Usage
+    ttft_s: float | None
+    total_s: float
+    tries: int
+
+
+class Failed(NamedTuple):
+    """No (whole) answer. `kept_chars` came before and stay."""
+
+    fault: Fault
+    target: str | None
+    kept_chars: int
+    tries: int = 0
+
+
+AskEvent: TypeAlias = Routed | Waiting | Delta | Thinking | Notice | Seam | Finished | Failed

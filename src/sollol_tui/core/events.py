@@ -1,0 +1,126 @@
+"""Facts about the cluster, in the past tense: the only way the snapshot changes."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, TypeAlias
+
+from sollol_tui.core.faults import Fault
+from sollol_tui.core.ids import BackendAddress, CoordinatorUrl, NodeUrl
+from sollol_tui.core.reports import (
+    BackendReport,
+    CoordinatorReport,
+    FoundBackend,
+    FoundCoordinator,
+    FoundNode,
+    NodeReport,
+    RegistryReport,
+    ServerProcess,
+)
+from sollol_tui.core.state import CoordinatorStatus, Mode
+
+
+class TargetsFound(NamedTuple):
+    """One source of knowledge said which targets there are; it replaces what it said before."""
+
+    source: str
+    nodes: tuple[FoundNode, ...] = ()
+    backends: tuple[FoundBackend, ...] = ()
+    coordinators: tuple[FoundCoordinator, ...] = ()
+
+
+class NodeLooked(NamedTuple):
+    url: NodeUrl
+    at_s: float
+    result: NodeReport | Fault
+
+
+class CoordinatorLooked(NamedTuple):
+    url: CoordinatorUrl
+    at_s: float
+    result: CoordinatorReport | Fault
+
+
+class CoordinatorStepped(NamedTuple):
+    """The supervisor moved a coordinator of ours to another state."""
+
+    url: CoordinatorUrl
+    at_s: float
+    status: CoordinatorStatus
+    pid: int | None = None
+    fault: Fault | None = None
+
+
+class ProcessesSeen(NamedTuple):
+    """The llama-servers that run on this host, and the pids of those that are ours."""
+
+    at_s: float
+    processes: tuple[ServerProcess, ...]
+    ours: frozenset[int] = frozenset()
+
+
+class BackendLooked(NamedTuple):
+    address: BackendAddress
+    at_s: float
+    report: BackendReport
+
+
+class RegistryLooked(NamedTuple):
+    url: str
+    at_s: float
+    result: RegistryReport | Fault
+
+
+class FirstLookEnded(NamedTuple):
+    """Every target known at the start has been looked at once."""
+
+
+class ModeChosen(NamedTuple):
+    mode: Mode
+    pinned: str = ""
+
+
+class NodeDrained(NamedTuple):
+    url: NodeUrl
+    drained: bool
+
+
+class RequestClaimed(NamedTuple):
+    id: str
+    target: str
+    model: str
+    at_s: float
+
+
+class RequestMoved(NamedTuple):
+    """Tokens came. Told at most a few times a second per request, not per token."""
+
+    id: str
+    at_s: float
+    tokens: int
+
+
+class RequestEnded(NamedTuple):
+    """`fault` is None for a whole answer and for one the person stopped."""
+
+    id: str
+    target: str
+    at_s: float
+    tokens: int
+    fault: Fault | None = None
+
+
+Event: TypeAlias = (
+    TargetsFound
+    | NodeLooked
+    | CoordinatorLooked
+    | CoordinatorStepped
+    | ProcessesSeen
+    | BackendLooked
+    | RegistryLooked
+    | FirstLookEnded
+    | ModeChosen
+    | NodeDrained
+    | RequestClaimed
+    | RequestMoved
+    | RequestEnded
+)

@@ -1,0 +1,1 @@
+"""A cluster to try: servers that speak the real protocols on loopback."""

@@ -1,0 +1,1 @@
+"""All that goes on over time, without a screen."""

@@ -1,0 +1,1 @@
+"""The world: bytes in, core values out. No policy, no retries."""
