@@ -1,0 +1,72 @@
+"""Colours: two themes of our own, the names of the semantic colours, and where the stylesheets lie."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from textual.theme import Theme
+
+DARK = Theme(
+    name="sollol-dark",
+    primary="#6fa8f5",
+    secondary="#8f9fd6",
+    accent="#e8b263",
+    success="#7cc98d",
+    warning="#e3b04b",
+    error="#ef7480",
+    foreground="#d6dce8",
+    background="#10141b",
+    surface="#141922",
+    panel="#1d2430",
+    dark=True,
+)
+
+LIGHT = Theme(
+    name="sollol-light",
+    primary="#1f57c3",
+    secondary="#5564ad",
+    accent="#9a5200",
+    success="#18743a",
+    warning="#8a5a00",
+    error="#b0223a",
+    foreground="#1e2632",
+    background="#f2f4f7",
+    surface="#fbfcfd",
+    panel="#e4e9f0",
+    dark=False,
+)
+
+THEMES = (DARK, LIGHT)
+DEFAULT_THEME = DARK.name
+
+SHEETS = ("base.tcss", "dashboard.tcss", "dialogs.tcss")
+
+
+def stylesheets() -> list[str | Path]:
+    """The stylesheets in the order of loading.
+
+    An installed package carries `tcss/` inside itself; a checkout has it at its top.
+    """
+    folder = _tcss_folder(Path(__file__).resolve().parents[1])
+    return [folder / name for name in SHEETS]
+
+
+def semantic_colours(theme: Theme) -> dict[str, str]:
+    """The colours that our stylesheets name by meaning, for themes that do not set them."""
+    quiet = theme.foreground or ("#ffffff" if theme.dark else "#000000")
+    return {
+        "pane-border": f"{quiet} 25%",
+        "pane-border-focus": theme.accent or theme.primary,
+        "pane-title": f"{quiet} 80%",
+        "line-hint": f"{quiet} 65%",
+        "line-key": theme.accent or theme.primary,
+    }
+
+
+def _tcss_folder(package: Path) -> Path:
+    if (package / "tcss").is_dir():
+        return package / "tcss"
+    for parent in package.parents:
+        if (parent / "pyproject.toml").is_file() and (parent / "tcss").is_dir():
+            return parent / "tcss"
+    raise FileNotFoundError("tcss: the stylesheets are neither in the package nor in a checkout")
