@@ -18,17 +18,17 @@ def mode_of(path: Path) -> int:
 
 
 def test_a_file_is_replaced_and_nothing_lies_beside_it(tmp_path: Path) -> None:
-    path = tmp_path / "state.json"
+    path = tmp_path / "place" / "state.json"
     write_atomically(path, "old")
     write_atomically(path, "new – ü")
     assert path.read_text(encoding="utf-8") == "new – ü"
-    assert os.listdir(tmp_path) == ["state.json"]
+    assert os.listdir(path.parent) == ["state.json"]
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_scrap(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = tmp_path / "state.json"
+    path = tmp_path / "place" / "state.json"
     write_atomically(path, b"old")
 
     def no_space(handle: int) -> None:
@@ -38,7 +38,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_scrap(
     with pytest.raises(OSError, match="No space"):
         write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
-    assert os.listdir(tmp_path) == ["state.json"]
+    assert os.listdir(path.parent) == ["state.json"]
 
 
 def test_a_symlink_stays_one(tmp_path: Path) -> None:
