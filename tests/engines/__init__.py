@@ -1,0 +1,1 @@
+"""Tests against real servers; `lab.py` installs them, `servers.py` runs them."""

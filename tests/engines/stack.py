@@ -58,8 +58,19 @@ class Model:
     tensors: tuple[Tensor, ...]
 
     def text(self, key: str) -> str:
-        """The string value of a field."""
-        return next(field.raw[8:].decode() for field in self.fields if field.key == key)
+        """The value of a string field."""
+        return self.field(key).raw[8:].decode()
+
+    def number(self, key: str) -> int:
+        """The value of an integer field."""
+        return integer(self.field(key))
+
+    def field(self, key: str) -> Field:
+        """The field of this name; ValueError when there is none."""
+        for field in self.fields:
+            if field.key == key:
+                return field
+        raise ValueError(f"the model has no {key}")
 
 
 class Cursor:
@@ -125,12 +136,11 @@ def read_tensors(cursor: Cursor, count: int, alignment: int) -> tuple[Tensor, ..
     for _ in range(count):
         name, n_dims = cursor.string(), cursor.u32()
         shape = tuple(cursor.u64() for _ in range(n_dims))
-        table.append((name, shape, cursor.u32(), cursor.u64()))
+        table.append(((name, shape, cursor.u32()), cursor.u64()))
     data = cursor.view[padded(cursor.at, alignment) :]
-    ends = sorted([row[3] for row in table] + [len(data)])
-    return tuple(
-        Tensor(name, shape, kind, data[at : ends[ends.index(at) + 1]]) for name, shape, kind, at in table
-    )
+    starts = sorted(at for _, at in table)
+    end_of = dict(zip(starts, [*starts[1:], len(data)], strict=True))
+    return tuple(Tensor(*about, data[at : end_of[at]]) for about, at in table)
 
 
 def integer(field: Field) -> int:

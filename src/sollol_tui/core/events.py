@@ -51,10 +51,13 @@ class CoordinatorStepped(NamedTuple):
 
 
 class ProcessesSeen(NamedTuple):
-    """The llama-servers that run on this host, and the pids of those that are ours."""
+    """Which coordinators belong to this host, and the process of each, if one runs.
+
+    `ours` are the pids that this program started.
+    """
 
     at_s: float
-    processes: tuple[ServerProcess, ...]
+    local: tuple[tuple[CoordinatorUrl, ServerProcess | None], ...]
     ours: frozenset[int] = frozenset()
 
 

@@ -21,7 +21,8 @@ OLLAMA_PORT = 11434
 COORDINATOR_PORT = 18080
 RPC_PORT = 50052
 
-_WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - read, never bound
+# A wildcard means this machine, and so does its usual name: one server must not show up twice.
+_THIS_MACHINE = {"0.0.0.0": "127.0.0.1", "::": "::1", "localhost": "127.0.0.1"}  # noqa: S104
 _SCHEME_PORTS = {"http": 80, "https": 443}
 
 
@@ -113,7 +114,7 @@ def _parse_url(text: str, default_port: int) -> str:
 
 def _split_host_port(text: str, default_port: int) -> tuple[str, int]:
     host, port_text = _split_authority(text.strip())
-    host = _WILDCARDS.get(host, host) or "127.0.0.1"
+    host = _THIS_MACHINE.get(host.lower(), host) or "127.0.0.1"
     if any(c.isspace() or ord(c) < 32 or c in "<>\\^`{|}" for c in host):
         raise ValueError(f"{host!r} is not a host name")
     if not port_text:

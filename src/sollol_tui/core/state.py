@@ -76,6 +76,15 @@ class Health(NamedTuple):
     next_look_at_s: float = 0.0
 
 
+class HealthRules(NamedTuple):
+    """How often to look, and how many looks it takes to change one's mind."""
+
+    interval_s: float = 5.0
+    failures_to_down: int = 3
+    successes_to_up: int = 2
+    backoff_max_s: float = 60.0
+
+
 class NodeModel(NamedTuple):
     """A model that lies on a node, as its `/api/tags` says."""
 
@@ -167,6 +176,7 @@ class CoordinatorState(NamedTuple):
     prefill_tps: float | None = None
     decode_tps: float | None = None
     backends: tuple[BackendAddress, ...] = ()
+    lost_backends: tuple[BackendAddress, ...] = ()  # of them, those whose connection broke
     started_at_s: float | None = None
     sleeping: bool = False
     build: str = ""
@@ -244,6 +254,7 @@ class ClusterSnapshot(NamedTuple):
     requests: tuple[RequestState, ...] = ()
     totals: Totals = Totals()
     looked: bool = False  # every target was looked at once
+    rules: HealthRules = HealthRules()
 
     def node(self, url: str) -> NodeState | None:
         return next((n for n in self.nodes if n.url == url), None)

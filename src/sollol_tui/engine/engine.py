@@ -6,18 +6,36 @@ a screen can paint its first frame meanwhile.
 
 from __future__ import annotations
 
+import asyncio
+import importlib
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sollol_tui.core.asks import AskEvent, AskRequest
+from sollol_tui.core.events import ModeChosen, TargetsFound
+from sollol_tui.core.ids import parse_backend_address, parse_node_url
+from sollol_tui.core.reports import FoundBackend, FoundCoordinator, FoundNode
 from sollol_tui.core.settings import Settings
-from sollol_tui.core.state import ClusterSnapshot, Mode
+from sollol_tui.core.state import (
+    ClusterSnapshot,
+    CoordinatorStatus,
+    HealthRules,
+    Mode,
+    RegistryState,
+    RegistryStatus,
+)
+from sollol_tui.engine.ledger import Ledger
 from sollol_tui.engine.store import Store
+from sollol_tui.io.kept import Kept, read_kept, write_kept
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from sollol_tui.engine.runtime import Runtime
+
+HAND = "hand"
+FIRST_LOOK_SLACK_S = 1.0
 
 
 class Engine:
@@ -38,38 +56,161 @@ class Engine:
     ) -> None:
         self.settings = settings
         self._state_dir = state_dir
-        self.store = Store(ClusterSnapshot(), clock)
+        self._kept = read_kept(state_dir) if state_dir is not None else Kept()
+        self._mode_is_chosen = settings.mode is not None or self._kept.mode is not None
+        self.ledger = Ledger()
+        self.store = Store(_first_snapshot(settings, self._kept), clock)
+        self.store.listeners.append(self._after_first_look)
+        self._runtime: Runtime | None = None
+        self._started = asyncio.Event()
+        self._looked = asyncio.Event()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Store]:
         """Start discovery and one poll task per target; stop them all on leaving."""
-        yield self.store
+        module = await asyncio.to_thread(importlib.import_module, "sollol_tui.engine.runtime")
+        self._tell_targets()
+        async with module.opened(self.settings, self.store, self.ledger) as runtime:
+            self._runtime = runtime
+            self._started.set()
+            try:
+                yield self.store
+            finally:
+                self._runtime = None
+                self._started.clear()
 
     async def look_once(self) -> ClusterSnapshot:
         """Look at everything once, within the time limits, and return what was seen."""
+        async with self.running():
+            await self._first_look()
         return self.store.snapshot
 
-    def ask(self, request: AskRequest) -> AsyncIterator[AskEvent]:
-        """Route a question and stream its answer; closing the iterator stops it."""
-        raise NotImplementedError
+    async def ask(self, request: AskRequest) -> AsyncGenerator[AskEvent, None]:
+        """Route a question and stream its answer; closing the iterator stops it.
+
+        Asked before the first look has ended, it waits for that look.
+        """
+        await self._started.wait()
+        await self._first_look()
+        if self._runtime is None:
+            return
+        async with aclosing(self._runtime.requests.ask(request)) as events:
+            async for event in events:
+                yield event
 
     def choose_mode(self, mode: Mode, pinned: str = "") -> None:
         """Switch the mode for the next request, and keep it for the next run."""
+        self._mode_is_chosen = True
+        self.store.apply(ModeChosen(mode, pinned))
+        self._keep(self._kept._replace(mode=mode, pinned=pinned))
 
     def refresh(self, target: str | None = None) -> None:
         """Look again now: at one target (URL or address), or at everything."""
+        if self._runtime is not None:
+            self._runtime.pollers.wake(target)
 
     def pause(self, paused: bool) -> None:
         """Hold the polling (requests go on), or go on with it."""
+        if self._runtime is not None:
+            self._runtime.pollers.pause(paused)
 
     def add_node(self, text: str) -> str:
         """Add an Ollama node by hand. Returns its URL; raises `ValueError` with a sentence."""
-        raise NotImplementedError
+        url = parse_node_url(text)
+        self._keep(self._kept._replace(nodes=tuple(dict.fromkeys((*self._kept.nodes, url)))))
+        self._tell_hand()
+        return url
 
     def add_backend(self, text: str) -> str:
         """Add an RPC backend by hand. Returns its address; raises `ValueError` with a sentence."""
-        raise NotImplementedError
+        address = parse_backend_address(text)
+        backends = tuple(dict.fromkeys((*self._kept.backends, address)))
+        self._keep(self._kept._replace(backends=backends))
+        self._tell_hand()
+        return address
 
     def remove(self, target: str) -> bool:
         """Forget a target that was added by hand; False when it comes from elsewhere."""
-        raise NotImplementedError
+        if target not in {*self._kept.nodes, *self._kept.backends}:
+            return False
+        nodes = tuple(url for url in self._kept.nodes if url != target)
+        backends = tuple(a for a in self._kept.backends if a != target)
+        self._keep(self._kept._replace(nodes=nodes, backends=backends))
+        self._tell_hand()
+        return True
+
+    def keep_model(self, model: str) -> None:
+        """Remember the model that was chosen last."""
+        self._keep(self._kept._replace(model=model))
+
+    @property
+    def last_model(self) -> str:
+        """The model to begin with: as set, else as chosen last; empty when neither."""
+        return self.settings.model or self._kept.model
+
+    def _tell_targets(self) -> None:
+        """Tell the store what the settings name, source by source."""
+        settings = self.settings
+        nodes = [FoundNode(n.url, n.source, n.name) for n in settings.nodes]
+        backends = [FoundBackend(b.address, b.source) for b in settings.backends]
+        coordinators = [FoundCoordinator(c.url, c.source, c.name) for c in settings.coordinators]
+        found = [f.source for f in nodes] + [f.source for f in backends]
+        found += [f.source for f in coordinators]
+        for source in dict.fromkeys(found):
+            self.store.apply(
+                TargetsFound(
+                    source,
+                    tuple(n for n in nodes if n.source == source),
+                    tuple(b for b in backends if b.source == source),
+                    tuple(c for c in coordinators if c.source == source),
+                )
+            )
+        self._tell_hand()
+
+    def _tell_hand(self) -> None:
+        nodes = tuple(FoundNode(parse_node_url(url), HAND) for url in self._kept.nodes)
+        backends = tuple(FoundBackend(parse_backend_address(a), HAND) for a in self._kept.backends)
+        self.store.apply(TargetsFound(HAND, nodes, backends))
+
+    async def _first_look(self) -> None:
+        limit_s = 2 * self.settings.timeout_s + FIRST_LOOK_SLACK_S
+        try:
+            async with asyncio.timeout(limit_s):
+                await self._looked.wait()
+        except TimeoutError:
+            return
+
+    def _after_first_look(self, _: ClusterSnapshot, after: ClusterSnapshot) -> None:
+        if not after.looked or self._looked.is_set():
+            return
+        self._looked.set()
+        serves = any(c.status is CoordinatorStatus.READY for c in after.coordinators)
+        if serves and not self._mode_is_chosen:
+            self.store.apply(ModeChosen(Mode.BOTH))
+
+    def _keep(self, kept: Kept) -> None:
+        self._kept = kept
+        if self._state_dir is None:
+            return
+        try:
+            write_kept(self._state_dir, kept)
+        except OSError as error:
+            text = f"cannot keep this for the next run: {error.strerror} · {self._state_dir}"
+            self.store.log("warn", "app", "", text)
+
+
+def _first_snapshot(settings: Settings, kept: Kept) -> ClusterSnapshot:
+    rules = HealthRules(
+        settings.poll_interval_s,
+        settings.failures_to_down,
+        settings.successes_to_up,
+        settings.backoff_max_s,
+    )
+    url = settings.redis_url
+    registry = RegistryState(url) if url else RegistryState("", RegistryStatus.OFF)
+    return ClusterSnapshot(
+        mode=settings.mode or kept.mode or Mode.TASK,
+        pinned=kept.pinned,
+        registry=registry,
+        rules=rules,
+    )

@@ -9,8 +9,11 @@ from collections.abc import AsyncIterator, Callable
 from sollol_tui.core.asks import RouteDecision
 from sollol_tui.core.events import Event
 from sollol_tui.core.journal import Area, Entry, Level
-from sollol_tui.core.reduce import reduce, tell
+from sollol_tui.core.reduce import reduce
 from sollol_tui.core.state import ClusterSnapshot
+from sollol_tui.core.telling import tell
+
+Listener = Callable[[ClusterSnapshot, ClusterSnapshot], None]
 
 JOURNAL_ENTRIES = 5000
 DECISIONS = 1000
@@ -29,6 +32,7 @@ class Store:
         self._journal: deque[Entry] = deque(maxlen=JOURNAL_ENTRIES)
         self._decisions: dict[str, RouteDecision] = {}
         self._next_number = 1
+        self.listeners: list[Listener] = []  # called after each change, in order
 
     @property
     def snapshot(self) -> ClusterSnapshot:
@@ -47,9 +51,16 @@ class Store:
         if after is not before and after != before:
             self._snapshot = after
             self._changed.set()
+            for listener in self.listeners:
+                listener(before, after)
 
     def log(
-        self, level: Level, area: Area, subject: str, text: str, decision: RouteDecision | None = None
+        self,
+        level: Level,
+        area: Area,
+        subject: str,
+        text: str,
+        decision: RouteDecision | None = None,
     ) -> None:
         """Add a line to the journal."""
         if decision is not None:

@@ -1,0 +1,279 @@
+"""What facts mean for coordinators and the backends they hold."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from sollol_tui.core import health
+from sollol_tui.core.events import CoordinatorLooked, CoordinatorStepped, ProcessesSeen
+from sollol_tui.core.faults import Fault, FaultKind
+from sollol_tui.core.ids import BackendAddress, CoordinatorUrl
+from sollol_tui.core.reports import CoordinatorReport, ServerProcess
+from sollol_tui.core.rpc_version import compatible
+from sollol_tui.core.state import (
+    BackendState,
+    BackendStatus,
+    ClusterSnapshot,
+    CoordinatorState,
+    CoordinatorStatus,
+    Health,
+    HealthRules,
+    Owner,
+    ServerCounters,
+)
+from sollol_tui.core.targets import name_backends
+
+Value = TypeVar("Value")
+
+_HOLDING = {
+    CoordinatorStatus.STARTING,
+    CoordinatorStatus.LOADING,
+    CoordinatorStatus.READY,
+    CoordinatorStatus.STALLED,
+    CoordinatorStatus.STOPPING,
+}
+
+
+def looked(snapshot: ClusterSnapshot, event: CoordinatorLooked) -> ClusterSnapshot:
+    """A look at a coordinator ended."""
+    coordinators = tuple(
+        _after_look(c, event, snapshot.rules) if c.url == event.url else c
+        for c in snapshot.coordinators
+    )
+    return hold_backends(snapshot._replace(coordinators=coordinators), event.at_s)
+
+
+def _after_look(
+    state: CoordinatorState, event: CoordinatorLooked, rules: HealthRules
+) -> CoordinatorState:
+    if isinstance(event.result, Fault):
+        return _after_silence(state, event.result, event.at_s, rules)
+    return _after_answer(state, event.result, event.at_s, rules)
+
+
+def _after_silence(
+    state: CoordinatorState, fault: Fault, at_s: float, rules: HealthRules
+) -> CoordinatorState:
+    counts = Health(state.health.failures + 1)
+    status = health.coordinator_failed(state.status, counts.failures, fault, rules)
+    confirm = counts.failures < rules.failures_to_down
+    due_at_s = health.next_look_at_s(at_s, counts, rules, confirm)
+    gone = status in {CoordinatorStatus.STOPPED, CoordinatorStatus.FAILED}
+    cleared = _without_run(state) if gone else state
+    return cleared._replace(
+        status=status,
+        fault=fault,
+        health=counts._replace(next_look_at_s=due_at_s),
+        asked_at_s=at_s,
+    )
+
+
+def _without_run(state: CoordinatorState) -> CoordinatorState:
+    """What stays known of a coordinator that does not run."""
+    return CoordinatorState(state.url, state.name, state.sources, in_flight=state.in_flight)
+
+
+def _after_answer(
+    state: CoordinatorState, report: CoordinatorReport, at_s: float, rules: HealthRules
+) -> CoordinatorState:
+    counts = Health(0, state.health.successes + 1)
+    due_at_s = health.next_look_at_s(at_s, counts, rules, confirm=report.loading)
+    prefill_tps, decode_tps = rates(state.counters, report.counters)
+    status = health.coordinator_answered(report.loading, state.status)
+    slots = report.slots if report.slots is not None else state.slots
+    return state._replace(
+        status=status,
+        model=report.model or state.model,
+        model_path=report.model_path or state.model_path,
+        model_bytes=_told(report.model_bytes, state.model_bytes),
+        parameters=_told(report.parameters, state.parameters),
+        quantization=_told(report.quantization, state.quantization),
+        context_tokens=_told(report.context_tokens, state.context_tokens),
+        slots=slots,
+        slots_total=_told(report.slots_total, len(slots) if slots is not None else None),
+        slots_busy=sum(s.busy for s in slots) if slots is not None else None,
+        deferred=report.counters.deferred if report.counters else state.deferred,
+        counters=report.counters or state.counters,
+        prefill_tps=_told(prefill_tps, state.prefill_tps),
+        decode_tps=_told(decode_tps, state.decode_tps),
+        sleeping=report.sleeping,
+        build=report.build or state.build,
+        latency_ms=report.latency_ms,
+        fault=state.fault if status is CoordinatorStatus.STALLED else report.fault,
+        seen_at_s=at_s,
+        asked_at_s=at_s,
+        health=counts._replace(next_look_at_s=due_at_s),
+    )
+
+
+def _told(new: Value | None, old: Value) -> Value:
+    return old if new is None else new
+
+
+def rates(
+    old: ServerCounters | None, new: ServerCounters | None
+) -> tuple[float | None, float | None]:
+    """Prompt and generation tok/s between two readings of the server's own counters.
+
+    The server's two rate gauges are reset by whoever reads them (llama.cpp ST:1534), so they are
+    not used. `None` where nothing was processed in between.
+    """
+    if old is None or new is None:
+        return None, None
+    return (
+        _rate(new.prompt_tokens - old.prompt_tokens, new.prompt_s - old.prompt_s),
+        _rate(new.decoded_tokens - old.decoded_tokens, new.decoded_s - old.decoded_s),
+    )
+
+
+def _rate(tokens: float, seconds: float) -> float | None:
+    return tokens / seconds if tokens > 0 and seconds > 0 else None
+
+
+def stepped(snapshot: ClusterSnapshot, event: CoordinatorStepped) -> ClusterSnapshot:
+    """The supervisor moved a coordinator of ours."""
+    gone = event.status in {CoordinatorStatus.STOPPED, CoordinatorStatus.FAILED}
+
+    def change(state: CoordinatorState) -> CoordinatorState:
+        base = _without_run(state) if gone else state
+        owner = None if gone else Owner.OURS
+        return base._replace(status=event.status, pid=event.pid, fault=event.fault, owner=owner)
+
+    coordinators = tuple(change(c) if c.url == event.url else c for c in snapshot.coordinators)
+    return hold_backends(snapshot._replace(coordinators=coordinators), event.at_s)
+
+
+def processes_seen(snapshot: ClusterSnapshot, event: ProcessesSeen) -> ClusterSnapshot:
+    """The process table was read: whose each coordinator is, and what it holds."""
+    local = dict(event.local)
+    coordinators = tuple(
+        _with_process(c, local[c.url], event) if c.url in local else c._replace(owner=Owner.REMOTE)
+        for c in snapshot.coordinators
+    )
+    if coordinators == snapshot.coordinators:
+        coordinators = snapshot.coordinators
+    return hold_backends(snapshot._replace(coordinators=coordinators), event.at_s)
+
+
+def _with_process(
+    state: CoordinatorState, process: ServerProcess | None, event: ProcessesSeen
+) -> CoordinatorState:
+    if process is None:
+        return _process_gone(state, event.at_s)
+    base = state if state.pid in {None, process.pid} else _without_run(state)
+    return base._replace(
+        pid=process.pid,
+        owner=Owner.OURS if process.pid in event.ours else Owner.ADOPTED,
+        backends=process.backends,
+        lost_backends=process.lost,
+        started_at_s=process.started_at_s,
+        model=base.model or process.alias,
+        model_path=base.model_path or process.model_path,
+    )
+
+
+def _process_gone(state: CoordinatorState, at_s: float) -> CoordinatorState:
+    if state.pid is None:  # a port that answers without a readable process: not ours to know
+        alive = state.status in _HOLDING
+        return state._replace(owner=Owner.ADOPTED if alive else None)
+    ended = Fault(FaultKind.REFUSED, f"process {state.pid} ended")
+    return _without_run(state)._replace(
+        status=CoordinatorStatus.STOPPED,
+        fault=ended,
+        asked_at_s=at_s,
+        health=Health(1, 0, at_s + health.CONFIRM_S),
+    )
+
+
+def hold_backends(snapshot: ClusterSnapshot, at_s: float) -> ClusterSnapshot:
+    """The backends with who holds them.
+
+    A running coordinator keeps one connection to each of its backends for as long as it is not
+    asleep (llama.cpp RPC:2145): they are ATTACHED, and DOWN the moment that connection breaks.
+    """
+    holders: dict[BackendAddress, CoordinatorUrl] = {}
+    lost: set[BackendAddress] = set()
+    for coordinator in snapshot.coordinators:
+        if coordinator.status in _HOLDING and not coordinator.sleeping:
+            holders.update(dict.fromkeys(coordinator.backends, coordinator.url))
+            lost.update(coordinator.lost_backends)
+    named = name_backends(snapshot, holders)
+    backends = tuple(
+        _held(b, holders.get(b.address), b.address in lost, at_s) for b in named.backends
+    )
+    return named if backends == named.backends else named._replace(backends=backends)
+
+
+def _held(
+    backend: BackendState, holder: CoordinatorUrl | None, lost: bool, at_s: float
+) -> BackendState:
+    if lost and backend.attached_to is not None:
+        fault = Fault(FaultKind.CUT, "its connection to the coordinator broke")
+        return backend._replace(
+            status=BackendStatus.DOWN, attached_to=None, fault=fault, health=Health()
+        )
+    if holder is not None and not lost:
+        return backend._replace(
+            status=BackendStatus.ATTACHED, attached_to=holder, fault=None, seen_at_s=at_s
+        )
+    if backend.attached_to is not None:  # let go: look at it at once
+        return backend._replace(
+            status=BackendStatus.UNKNOWN, attached_to=None, fault=None, health=Health()
+        )
+    return backend
+
+
+def may_probe(snapshot: ClusterSnapshot, address: BackendAddress) -> bool:
+    """Whether a probe of that backend disturbs nobody: no running coordinator names it."""
+    return not any(
+        address in c.backends
+        and address not in c.lost_backends
+        and c.status in _HOLDING
+        and not c.sleeping
+        for c in snapshot.coordinators
+    )
+
+
+def compare_protocols(snapshot: ClusterSnapshot) -> ClusterSnapshot:
+    """Idle backends against the protocol that the coordinator's backends speak.
+
+    No endpoint of llama-server tells its RPC version; the backends that it holds were accepted
+    by it, so they speak it.
+    """
+    spoken = next(
+        (b.protocol for b in snapshot.backends if b.attached_to is not None and b.protocol), None
+    )
+    if spoken is None:
+        return snapshot
+    backends = tuple(_compared(b, spoken) for b in snapshot.backends)
+    return snapshot if backends == snapshot.backends else snapshot._replace(backends=backends)
+
+
+def _compared(backend: BackendState, spoken: str) -> BackendState:
+    if backend.status is not BackendStatus.IDLE or backend.protocol is None:
+        return backend
+    if compatible(spoken, backend.protocol):
+        return backend
+    fault = Fault(FaultKind.PROTOCOL, f"speaks {backend.protocol}, the coordinator speaks {spoken}")
+    return backend._replace(status=BackendStatus.INCOMPATIBLE, fault=fault)
+
+
+def let_down(state: CoordinatorState, fault: Fault, at_s: float) -> CoordinatorState:
+    """One of our requests failed there: look at once; a hung one is STALLED at once."""
+    if fault.kind is FaultKind.STALLED:
+        return state._replace(status=CoordinatorStatus.STALLED, fault=fault)
+    if fault.kind is FaultKind.LOADING:
+        return state._replace(status=CoordinatorStatus.LOADING)
+    if fault.kind is FaultKind.REFUSED:
+        stopped = CoordinatorStatus.STOPPED
+        return _without_run(state)._replace(status=stopped, fault=fault, health=Health(1, 0, at_s))
+    if fault.kind is FaultKind.CUT:
+        return state._replace(health=Health(state.health.failures, 0, at_s), fault=fault)
+    return state
+
+
+def served(state: CoordinatorState) -> CoordinatorState:
+    """A whole answer came from there: it does not stall."""
+    if state.status is not CoordinatorStatus.STALLED:
+        return state
+    return state._replace(status=CoordinatorStatus.READY, fault=None)

@@ -1,0 +1,333 @@
+"""Where a request goes, and why: every candidate with its score, every rejection with its reason.
+
+A score is the expected time of an answer of 200 tokens, in seconds below zero: waiting, loading,
+first token, writing, and what recent failures weigh. So CPU and GPU nodes compete by what was
+measured. A target without a record is taken to be as good as the best: it is tried, and the record
+decides from then on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
+
+from sollol_tui.core.asks import AskRequest, Candidate, RouteDecision
+from sollol_tui.core.ids import OLLAMA_PORT, model_key, short_name
+from sollol_tui.core.model_index import by_key
+from sollol_tui.core.model_size import ModelSize, models_named, size_of
+from sollol_tui.core.records import Measured, failure_cost_s, is_fresh
+from sollol_tui.core.state import (
+    ClusterSnapshot,
+    CoordinatorState,
+    CoordinatorStatus,
+    LoadedModel,
+    Mode,
+    NodeModel,
+    NodeState,
+    NodeStatus,
+)
+
+ANSWER_TOKENS = 200
+ASSUMED_TTFT_S = 0.5
+ASSUMED_TPS = 20.0
+ASSUMED_LOAD_BYTES_S = 1e9
+AFFINITY_S = 1.0
+
+Kind = Literal["node", "coordinator"]
+NO_RECORD = Measured()
+
+
+class Circumstances(NamedTuple):
+    """What a decision rests on besides the request: kept small, so that it can be replayed."""
+
+    snapshot: ClusterSnapshot
+    now_s: float
+    threshold_parameters: float = 13e9
+    records: Mapping[tuple[str, str], Measured] = {}
+    served: Mapping[str, int] = {}  # requests given to each target so far
+    excluded: Mapping[str, str] = {}  # targets that failed this request already, and how
+    affinity: str | None = None  # the target that this conversation used last
+
+
+class _Place(NamedTuple):
+    """A target that can take the request, before it is scored."""
+
+    target: str
+    kind: Kind
+    name: str
+    in_flight: int
+    slots: int
+    weight: float
+    load_s: float  # expected: 0 when the model is in memory
+    record: Measured
+
+
+def choose(request: AskRequest, now: Circumstances, decision_id: str) -> RouteDecision:
+    """The decision for a request. Pure: the same arguments give the same decision."""
+    mode = request.mode or now.snapshot.mode
+    size = size_of(request.model, now.snapshot)
+    first, why = _preferred(request, mode, size, now)
+    places, rejected = _sorted_out(request, mode, now)
+    scored = _scored(places, now)
+    ranked = sorted(scored, key=lambda c: _rank(c, first, now))
+    best = ranked[0] if ranked else None
+    return RouteDecision(
+        id=decision_id,
+        model=request.model,
+        mode=mode,
+        target=best.target if best else None,
+        kind=best.kind if best else None,
+        name=best.name if best else "",
+        reason=_reason(ranked, rejected, first, why, now),
+        candidates=(*ranked, *rejected),
+    )
+
+
+def _rank(candidate: Candidate, first: Kind, now: Circumstances) -> tuple[bool, float, int, str]:
+    served = now.served.get(candidate.target, 0)
+    return candidate.kind != first, -(candidate.score or 0.0), served, candidate.target
+
+
+def _preferred(
+    request: AskRequest, mode: Mode, size: ModelSize, now: Circumstances
+) -> tuple[Kind, str]:
+    """Which kind of target comes first, and why ('' when it goes without saying)."""
+    if mode is Mode.MODEL:
+        return "coordinator", ""
+    if mode is not Mode.BOTH:
+        return "node", ""
+    if size.parameters is None:
+        return "node", "size unknown"
+    said = f"{size.parameters / 1e9:.3g} B" + (" by its name" if size.guessed else "")
+    limit = f"{now.threshold_parameters / 1e9:.3g} B"
+    if size.parameters >= now.threshold_parameters:
+        return "coordinator", f"{said}, from {limit} on the coordinator"
+    if _fits_no_node(request.model, now.snapshot):
+        return "coordinator", "fits no single node's memory"
+    return "node", f"{said}, below {limit}"
+
+
+def _fits_no_node(model: str, snapshot: ClusterSnapshot) -> bool:
+    """Whether every node that has the model said how much memory it has, and none has enough."""
+    key = model_key(model)
+    sizes = [
+        (n, by_key(n.models)[key].size_bytes) for n in snapshot.nodes if key in by_key(n.models)
+    ]
+    return bool(sizes) and all(
+        n.vram_total_bytes is not None and size is not None and size > n.vram_total_bytes
+        for n, size in sizes
+    )
+
+
+def _sorted_out(
+    request: AskRequest, mode: Mode, now: Circumstances
+) -> tuple[list[_Place], list[Candidate]]:
+    places: list[_Place] = []
+    rejected: list[Candidate] = []
+    key = model_key(request.model)
+    for node in now.snapshot.nodes:
+        model = by_key(node.models).get(key)
+        reason = _node_refusal(node, model, request, mode, now)
+        if reason is None and model is not None:
+            places.append(_node_place(node, model, request, now))
+        else:
+            rejected.append(Candidate(node.url, "node", node.name, None, (), reason))
+    for coordinator in now.snapshot.coordinators:
+        name = f"coordinator {coordinator.name}"
+        reason = _coordinator_refusal(coordinator, request, mode, now)
+        if reason is None:
+            places.append(_coordinator_place(coordinator, name, request, now))
+        else:
+            rejected.append(Candidate(coordinator.url, "coordinator", name, None, (), reason))
+    return places, rejected
+
+
+def _node_refusal(
+    node: NodeState, model: NodeModel | None, request: AskRequest, mode: Mode, now: Circumstances
+) -> str | None:
+    if node.url in now.excluded:
+        return now.excluded[node.url]
+    if request.target is not None and request.target != node.url:
+        return "another target was asked for"
+    if node.status is not NodeStatus.UP:
+        return f"{node.status}" + (f": {node.fault}" if node.fault else "")
+    if node.drained and request.target is None:
+        return "drained"
+    if mode is Mode.OFF and now.snapshot.pinned and now.snapshot.pinned != node.url:
+        return "mode off: another node is pinned"
+    return _model_refusal(model)
+
+
+def _model_refusal(model: NodeModel | None) -> str | None:
+    if model is None:
+        return "does not have the model"
+    if model.remote_host:
+        return "cloud model: its weights are not here"
+    if model.capabilities and "completion" not in model.capabilities:
+        return f"cannot chat: {', '.join(model.capabilities)} only"
+    return None
+
+
+def serves(coordinator: CoordinatorState, model: str) -> bool:
+    """Whether a coordinator holds that model, by its alias or by its file's name."""
+    names = [coordinator.model or ""]
+    if coordinator.model_path:
+        names.append(coordinator.model_path.replace("\\", "/").rsplit("/", 1)[-1])
+    keys = {model_key(n) for name in names if name for n in (name, name.removesuffix(".gguf"))}
+    return model_key(model) in keys
+
+
+def _coordinator_refusal(
+    coordinator: CoordinatorState, request: AskRequest, mode: Mode, now: Circumstances
+) -> str | None:
+    if coordinator.url in now.excluded:
+        return now.excluded[coordinator.url]
+    if request.target is not None and request.target != coordinator.url:
+        return "another target was asked for"
+    if request.target is None and mode in {Mode.TASK, Mode.OFF}:
+        return f"mode {mode} uses the Ollama nodes"
+    if coordinator.status is not CoordinatorStatus.READY:
+        return f"{coordinator.status}" + (f": {coordinator.fault}" if coordinator.fault else "")
+    if not serves(coordinator, request.model):
+        return f"serves {coordinator.model or 'another model'}"
+    return None
+
+
+def _node_place(
+    node: NodeState, model: NodeModel, request: AskRequest, now: Circumstances
+) -> _Place:
+    record = now.records.get((node.url, model_key(request.model)), NO_RECORD)
+    loaded = next((m for m in node.loaded if model_key(m.name) == model_key(request.model)), None)
+    warm = loaded is not None and not _reloads(loaded, request)
+    load_s = 0.0 if warm else record.load_s or _load_guess_s(model)
+    return _Place(node.url, "node", node.name, node.in_flight, 1, node.weight, load_s, record)
+
+
+def _reloads(loaded: LoadedModel, request: AskRequest) -> bool:
+    """Whether the request's context makes Ollama load the model anew (server/sched.go:1381)."""
+    wanted = request.options.context_tokens
+    return wanted is not None and loaded.context_tokens not in {None, wanted}
+
+
+def _load_guess_s(model: NodeModel) -> float:
+    return max(1.0, (model.size_bytes or 0) / ASSUMED_LOAD_BYTES_S)
+
+
+def _coordinator_place(
+    coordinator: CoordinatorState, name: str, request: AskRequest, now: Circumstances
+) -> _Place:
+    record = now.records.get((coordinator.url, model_key(request.model)), NO_RECORD)
+    if record.decode_tps is None and coordinator.decode_tps is not None:
+        record = record._replace(decode_tps=coordinator.decode_tps, measured_at_s=now.now_s)
+    others = max(0, (coordinator.slots_busy or 0) - coordinator.in_flight)
+    busy = coordinator.in_flight + others + (coordinator.deferred or 0)
+    slots = coordinator.slots_total or 1
+    load_s = record.load_s or 1.0 if coordinator.sleeping else 0.0
+    return _Place(coordinator.url, "coordinator", name, busy, slots, 1.0, load_s, record)
+
+
+def _scored(places: list[_Place], now: Circumstances) -> list[Candidate]:
+    fresh = [p.record for p in places if is_fresh(p.record, now.now_s)]
+    best_ttft_s = min((r.ttft_s for r in fresh if r.ttft_s is not None), default=ASSUMED_TTFT_S)
+    best_tps = max((r.decode_tps for r in fresh if r.decode_tps), default=ASSUMED_TPS)
+    least = min((p.in_flight for p in places), default=0)
+    return [_candidate(p, best_ttft_s, best_tps, least, now) for p in places]
+
+
+def _candidate(
+    place: _Place, best_ttft_s: float, best_tps: float, least: int, now: Circumstances
+) -> Candidate:
+    known = place.record if is_fresh(place.record, now.now_s) else NO_RECORD
+    ttft_s = best_ttft_s if known.ttft_s is None else known.ttft_s
+    write_s = ANSWER_TOKENS / (known.decode_tps or best_tps)
+    ahead = max(0, place.in_flight - place.slots + 1)
+    costs = {
+        "wait": ahead * (ttft_s + write_s) / place.slots,
+        "load": place.load_s,
+        "first token": ttft_s,
+        "answer": write_s,
+        "failures": failure_cost_s(place.record, now.now_s),
+    }
+    parts = [(name, -round(cost / place.weight, 3)) for name, cost in costs.items()]
+    if place.target == now.affinity and within_load_guard(place.in_flight, least):
+        parts.append(("same conversation", AFFINITY_S))
+    score = round(sum(value for _, value in parts), 3)
+    return Candidate(place.target, place.kind, place.name, score, tuple(parts))
+
+
+def within_load_guard(in_flight: int, least: int) -> bool:
+    """Whether a conversation may stay where it is: not when others are much less loaded."""
+    return in_flight <= least + 2 and in_flight <= 1.5 * least + 1
+
+
+def _reason(
+    ranked: list[Candidate],
+    rejected: list[Candidate],
+    first: Kind,
+    why: str,
+    now: Circumstances,
+) -> str:
+    if not ranked:
+        return _nothing(rejected)
+    best = ranked[0]
+    words = [why] if why else []
+    if best.kind != first:
+        words.append(_fallback_words(rejected, first))
+    if len(ranked) == 1 or ranked[1].kind != best.kind:
+        words.append(_only_words(best, rejected))
+    else:
+        words.append(_comparison(best, ranked[1], now))
+    return "; ".join(w for w in words if w)
+
+
+def _only_words(best: Candidate, rejected: list[Candidate]) -> str:
+    others = [c for c in rejected if c.kind == best.kind]
+    if best.kind == "coordinator":
+        return "it serves the model" if not others else "the one that serves the model"
+    if others and all(c.rejected == "does not have the model" for c in others):
+        return "the only node that has the model"
+    return "the only node that can take it" if others else "the only node"
+
+
+def _fallback_words(rejected: list[Candidate], first: Kind) -> str:
+    refusals = [c.rejected for c in rejected if c.kind == first and c.rejected]
+    if not refusals:
+        return f"no {first} is known"
+    return f"no {first} can: {refusals[0]}"
+
+
+def _comparison(best: Candidate, second: Candidate, now: Circumstances) -> str:
+    if best.score == second.score:
+        return f"as good as {second.name}, fewer requests so far"
+    other = dict(second.parts)
+    gains = {name: value - other.get(name, 0.0) for name, value in best.parts}
+    name = max(gains, key=lambda part: gains[part])
+    words = {
+        "wait": "shorter queue",
+        "load": "model is loaded there",
+        "first token": "first token sooner",
+        "answer": "writes faster",
+        "failures": "failed less lately",
+        "same conversation": "same conversation",
+    }
+    return f"{words[name]} than {second.name}" if name != "same conversation" else words[name]
+
+
+def _nothing(rejected: list[Candidate]) -> str:
+    if not rejected:
+        return "no node and no coordinator is known"
+    shown = "; ".join(f"{c.name}: {c.rejected}" for c in rejected[:4])
+    more = f"; and {len(rejected) - 4} more" if len(rejected) > 4 else ""
+    return f"nothing can take it ({shown}{more})"
+
+
+def has_model(model: str, snapshot: ClusterSnapshot) -> bool:
+    """Whether anything in the cluster has that model."""
+    key = model_key(model)
+    return bool(models_named(key, snapshot)) or any(serves(c, model) for c in snapshot.coordinators)
+
+
+def target_name(target: str, snapshot: ClusterSnapshot) -> str:
+    """How a target is called."""
+    node = snapshot.node(target)
+    return node.name if node is not None else short_name(target, OLLAMA_PORT)

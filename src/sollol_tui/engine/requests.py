@@ -1,0 +1,265 @@
+"""A question's way through the cluster: route, claim, stream, and the next one on failure."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from itertools import count
+from typing import Literal
+
+from sollol_tui.core.asks import (
+    AskEvent,
+    AskRequest,
+    Broken,
+    Delta,
+    End,
+    Failed,
+    Finished,
+    Notice,
+    Progress,
+    Routed,
+    RouteDecision,
+    StreamEvent,
+    Thinking,
+    Thought,
+    Token,
+    Waiting,
+)
+from sollol_tui.core.events import RequestClaimed, RequestEnded, RequestMoved
+from sollol_tui.core.faults import Fault, FaultKind
+from sollol_tui.core.ids import model_key
+from sollol_tui.core.routing import Circumstances, choose
+from sollol_tui.core.settings import Settings
+from sollol_tui.core.streams import Meter
+from sollol_tui.engine.ledger import Ledger, Sample
+from sollol_tui.engine.pump import Pump
+from sollol_tui.engine.store import Store
+
+WAITING_EVERY_S = 1.0
+MOVED_EVERY_S = 0.5
+LOAD_EXTRA_S = 300.0  # a cold model may take so long, and more the larger it is
+LOAD_EXTRA_S_PER_BYTE = 20.0 / 2**30
+
+OpenStream = Callable[[RouteDecision, AskRequest], AsyncGenerator[StreamEvent, None]]
+
+# What the next candidate may do better. The rest would fail everywhere alike.
+_WORTH_ANOTHER_TRY = set(FaultKind) - {FaultKind.BAD_REQUEST, FaultKind.STOPPED}
+
+
+class _Attempt:
+    """One try at one target: what came of it so far."""
+
+    def __init__(self, request_id: str, decision: RouteDecision, started_s: float) -> None:
+        self.id = request_id
+        self.decision = decision
+        self.target = decision.target or ""
+        self.meter = Meter(started_s)
+        self.tokens = 0
+        self.chars = 0
+        self.told_s = started_s
+        self.progress: Progress | None = None
+        self.end: End | None = None
+        self.fault: Fault | None = Fault(FaultKind.STOPPED)  # until something else ends it
+
+
+class Requests:
+    """Asks the cluster. One instance per engine; every request runs in its caller's task."""
+
+    def __init__(
+        self, settings: Settings, store: Store, ledger: Ledger, open_stream: OpenStream
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._ledger = ledger
+        self._open_stream = open_stream
+        self._numbers = count(1)
+        self.on_failure: Callable[[str], None] = lambda _: None  # look at that target now
+
+    async def ask(self, request: AskRequest) -> AsyncGenerator[AskEvent, None]:
+        """Route the question and stream the answer (see `core.asks` for the events).
+
+        A failure before the first token goes to the next candidate, and is said. After it the
+        text stays and the request ends as failed. Closing the generator stops the answer.
+        """
+        started_s = self._store.now_s()
+        request_id = f"r{next(self._numbers)}"
+        excluded: dict[str, str] = {}
+        fault: Fault | None = None
+        for tries in count(1):
+            decision = self._decide(request, excluded, f"{request_id}.{tries}")
+            if decision.target is None:
+                reason = fault or Fault(FaultKind.NOT_FOUND, decision.reason)
+                yield Failed(reason, None, 0, tries - 1)
+                return
+            attempt = self._claim(request_id, request, decision)
+            yield Routed(decision)
+            async with aclosing(self._stream(attempt, request, tries)) as events:
+                async for event in events:
+                    yield event
+            if attempt.end is not None:
+                yield self._finished(attempt, attempt.end, started_s, tries)
+                return
+            fault = attempt.fault or Fault(FaultKind.CUT)
+            if attempt.chars or fault.kind not in _WORTH_ANOTHER_TRY:
+                yield Failed(fault, attempt.target, attempt.chars, tries)
+                return
+            excluded[attempt.target] = f"failed this request: {fault.words}"
+            yield Notice(f"{decision.name}: {fault}. Trying the next one.")
+
+    def _decide(
+        self, request: AskRequest, excluded: dict[str, str], decision_id: str
+    ) -> RouteDecision:
+        now_s = self._store.now_s()
+        circumstances = Circumstances(
+            snapshot=self._store.snapshot,
+            now_s=now_s,
+            threshold_parameters=self._settings.threshold_parameters,
+            records=self._ledger.records,
+            served=self._ledger.served,
+            excluded=excluded,
+            affinity=self._ledger.affinity(request.conversation, now_s),
+        )
+        decision = choose(request, circumstances, decision_id)
+        self._log(decision)
+        return decision
+
+    def _log(self, decision: RouteDecision) -> None:
+        if decision.target is None:
+            text = f"{decision.model}: {decision.reason}"
+            self._store.log("error", "route", decision.id, text, decision)
+            return
+        text = f"{decision.model} → {decision.name} · {decision.reason}"
+        self._store.log("info", "route", decision.id, text, decision)
+
+    def _claim(self, request_id: str, request: AskRequest, decision: RouteDecision) -> _Attempt:
+        """Count the request at its target before anything is awaited: the next one sees it."""
+        now_s = self._store.now_s()
+        attempt = _Attempt(request_id, decision, now_s)
+        self._store.apply(RequestClaimed(request_id, attempt.target, request.model, now_s))
+        self._ledger.claim(attempt.target)
+        self._ledger.remember(request.conversation, attempt.target, now_s)
+        return attempt
+
+    async def _stream(
+        self, attempt: _Attempt, request: AskRequest, tries: int
+    ) -> AsyncGenerator[AskEvent, None]:
+        try:
+            async with (
+                Pump(self._open_stream(attempt.decision, request)) as pump,
+                aclosing(self._events(attempt, pump)) as events,
+            ):
+                async for event in events:
+                    yield event
+        finally:
+            self._ended(attempt, request, tries)
+
+    async def _events(self, attempt: _Attempt, pump: Pump) -> AsyncGenerator[AskEvent, None]:
+        started_s = moved_s = self._store.now_s()
+        while True:
+            events = await pump.take(WAITING_EVERY_S)
+            now_s = self._store.now_s()
+            for event in self._read(attempt, events, now_s):
+                yield event
+            if any(isinstance(event, (End, Broken)) for event in events):
+                return
+            moved_s = now_s if events else moved_s
+            if not events and pump.ended:
+                attempt.fault = Fault(FaultKind.CUT)
+                return
+            if now_s - moved_s >= self._limit_s(attempt):
+                attempt.fault = Fault(FaultKind.STALLED, f"nothing for {now_s - moved_s:.0f} s")
+                return
+            if not events and not attempt.tokens:
+                yield self._waiting(attempt, now_s - started_s)
+
+    def _read(self, attempt: _Attempt, events: list[StreamEvent], now_s: float) -> list[AskEvent]:
+        """What came, joined: text that came together is one delta."""
+        said: list[AskEvent] = []
+        text: list[str] = []
+        for event in events:
+            match event:
+                case Token():
+                    text.append(event.text)
+                case Thought():
+                    said.append(Thinking(event.text))
+                case Progress():
+                    attempt.progress = event
+                case End():
+                    attempt.end, attempt.fault = event, None
+                case Broken():
+                    attempt.fault = event.fault
+        if text:
+            said.append(Delta("".join(text)))
+            attempt.chars += len(said[-1].text) if isinstance(said[-1], Delta) else 0
+        self._count(attempt, sum(isinstance(e, (Token, Thought)) for e in events), now_s)
+        return said
+
+    def _count(self, attempt: _Attempt, tokens: int, now_s: float) -> None:
+        if not tokens:
+            return
+        first = not attempt.tokens
+        attempt.tokens += tokens
+        for _ in range(tokens):
+            attempt.meter.stamp(now_s)
+        if first or now_s - attempt.told_s >= MOVED_EVERY_S:
+            attempt.told_s = now_s
+            self._store.apply(RequestMoved(attempt.id, now_s, attempt.tokens))
+
+    def _waiting(self, attempt: _Attempt, age_s: float) -> Waiting:
+        ahead = sum(
+            r.target == attempt.target and r.id != attempt.id for r in self._store.snapshot.requests
+        )
+        return Waiting(ahead, age_s, self._is_cold(attempt), attempt.progress)
+
+    def _is_cold(self, attempt: _Attempt) -> bool:
+        node = self._store.snapshot.node(attempt.target)
+        key = model_key(attempt.decision.model)
+        return node is not None and all(model_key(m.name) != key for m in node.loaded)
+
+    def _limit_s(self, attempt: _Attempt) -> float:
+        """How long silence is no stall: longer before the first token, longest while cold."""
+        if attempt.tokens:
+            return self._settings.token_gap_limit_s
+        limit_s = self._settings.first_token_limit_s
+        if not self._is_cold(attempt):
+            return limit_s
+        node = self._store.snapshot.node(attempt.target)
+        key = model_key(attempt.decision.model)
+        models = node.models if node is not None else ()
+        size = next((m.size_bytes for m in models if model_key(m.name) == key), None)
+        return limit_s + LOAD_EXTRA_S + LOAD_EXTRA_S_PER_BYTE * (size or 0)
+
+    def _ended(self, attempt: _Attempt, request: AskRequest, tries: int) -> None:
+        now_s = self._store.now_s()
+        fault = attempt.fault
+        self._store.apply(RequestEnded(attempt.id, attempt.target, now_s, attempt.tokens, fault))
+        usage = attempt.end.usage if attempt.end else None
+        sample = Sample(
+            at_s=now_s,
+            model=request.model,
+            mode=attempt.decision.mode,
+            kind=attempt.decision.kind or "node",
+            target=attempt.target,
+            tries=tries,
+            ttft_s=attempt.meter.ttft_s,
+            total_s=now_s - attempt.meter.started_at_s,
+            decode_tps=(usage.decode_tps if usage else None) or attempt.meter.decode_tps,
+            prefill_tps=usage.prefill_tps if usage else None,
+            tokens=(usage.completion_tokens if usage else None) or attempt.tokens,
+            fault=fault,
+        )
+        self._ledger.add(sample, usage.load_s if usage else None)
+        if fault is not None and fault.kind is not FaultKind.STOPPED:
+            name = attempt.decision.name
+            self._store.log("warn", "route", attempt.decision.id, f"{name}: {fault}")
+            self.on_failure(attempt.target)
+
+    def _finished(self, attempt: _Attempt, end: End, started_s: float, tries: int) -> Finished:
+        usage = end.usage
+        if usage.decode_tps is None:
+            usage = usage._replace(decode_tps=attempt.meter.decode_tps)
+        outcome: Literal["complete", "length"] = "length" if end.reason == "length" else "complete"
+        ttft_s = attempt.meter.ttft_s
+        if ttft_s is not None:
+            ttft_s += attempt.meter.started_at_s - started_s  # the tries before count, too
+        return Finished(outcome, usage, ttft_s, self._store.now_s() - started_s, tries)

@@ -1,0 +1,99 @@
+"""The running engine: connections, looks, poll tasks and requests, opened and closed in order.
+
+Importing this module loads the network libraries; `Engine.running` does it off the loop's thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+
+# httpx loads these at its first request; here they are loaded on the same late thread.
+import anyio._backends._asyncio
+import anyio.streams.tls  # noqa: F401
+
+from sollol_tui.core.asks import AskRequest, RouteDecision, StreamEvent
+from sollol_tui.core.settings import Settings
+from sollol_tui.core.state import ClusterSnapshot, CoordinatorState
+from sollol_tui.engine.ledger import Ledger
+from sollol_tui.engine.looks import Looks
+from sollol_tui.engine.pollers import PROCESSES, Pollers
+from sollol_tui.engine.requests import Requests
+from sollol_tui.engine.store import Store
+from sollol_tui.io import llamacpp, ollama
+from sollol_tui.io.http import Http
+
+
+class Runtime:
+    """What exists only while the engine runs."""
+
+    def __init__(
+        self, settings: Settings, store: Store, ledger: Ledger, group: asyncio.TaskGroup
+    ) -> None:
+        self.store = store
+        self.http = Http()
+        self.looks = Looks(settings, store, self.http)
+        self.pollers = Pollers(store, self.looks, group)
+        self.requests = Requests(settings, store, ledger, self._open_stream)
+        self.requests.on_failure = self.pollers.wake
+
+    def start(self) -> None:
+        """Poll what is known, and what becomes known."""
+        self.store.listeners.append(self._react)
+        self.pollers.start()
+
+    async def aclose(self) -> None:
+        """Stop polling, close every connection."""
+        self.store.listeners.remove(self._react)
+        self.pollers.stop()
+        await self.looks.aclose()
+        await self.http.aclose()
+
+    def _open_stream(
+        self, decision: RouteDecision, request: AskRequest
+    ) -> AsyncGenerator[StreamEvent, None]:
+        server = self.looks.server(decision.target or "")
+        if decision.kind == "coordinator":
+            return llamacpp.chat(self.http, server, request)
+        return ollama.chat(self.http, server, request)
+
+    def _react(self, before: ClusterSnapshot, after: ClusterSnapshot) -> None:
+        """New targets get a task; a coordinator that came or went is looked into at once."""
+        if _targets(before) != _targets(after):
+            self.pollers.sync()
+        if before.coordinators is not after.coordinators and _lives(before) != _lives(after):
+            self.pollers.wake(PROCESSES)
+        if before.backends is not after.backends:
+            held = {b.address for b in before.backends if b.attached_to is not None}
+            for backend in after.backends:
+                if backend.attached_to is None and backend.address in held:
+                    self.pollers.wake(backend.address)
+
+
+def _targets(snapshot: ClusterSnapshot) -> tuple[list[str], list[str], list[str]]:
+    return (
+        [n.url for n in snapshot.nodes],
+        [c.url for c in snapshot.coordinators],
+        [b.address for b in snapshot.backends],
+    )
+
+
+def _lives(snapshot: ClusterSnapshot) -> list[tuple[str, bool]]:
+    return [(c.url, _answers(c)) for c in snapshot.coordinators]
+
+
+def _answers(coordinator: CoordinatorState) -> bool:
+    return coordinator.seen_at_s is not None
+
+
+@asynccontextmanager
+async def opened(settings: Settings, store: Store, ledger: Ledger) -> AsyncIterator[Runtime]:
+    """A runtime that polls until it is left. A bug in one of its tasks ends it with that error."""
+    async with asyncio.TaskGroup() as group:
+        runtime = Runtime(settings, store, ledger, group)
+        runtime.start()
+        try:
+            yield runtime
+        finally:
+            await runtime.aclose()
