@@ -18,7 +18,6 @@ def test_every_place_follows_the_xdg_variables() -> None:
     assert paths.state_dir() == home / "state" / "sollol-tui"
     assert paths.data_dir() == home / "data" / "sollol-tui"
     assert paths.cache_dir() == home / "cache" / "sollol-tui"
-    assert paths.crash_dir() == home / "state" / "sollol-tui" / "crashes"
 
 
 def test_a_variable_names_another_configuration_file() -> None:

@@ -26,7 +26,7 @@ def config_file(env: Mapping[str, str]) -> Path:
 
 
 def state_dir() -> Path:
-    """What must survive a restart: mode, hand-added targets, logs."""
+    """What must survive a restart: mode, hand-added targets, logs, crash reports."""
     return platformdirs.user_state_path(APP, appauthor=False)
 
 
@@ -38,8 +38,3 @@ def data_dir() -> Path:
 def cache_dir() -> Path:
     """What can be made again."""
     return platformdirs.user_cache_path(APP, appauthor=False)
-
-
-def crash_dir() -> Path:
-    """Reports of unexpected errors."""
-    return state_dir() / "crashes"
