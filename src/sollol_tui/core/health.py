@@ -42,9 +42,9 @@ def node_answered(
     """Status and counters of a node after a good look."""
     successes = health.successes + 1
     returning = status is NodeStatus.DOWN and successes < rules.successes_to_up
-    resting = status is NodeStatus.STALLED and now_s < health.next_look_at_s
+    resting = status is NodeStatus.STALLED and now_s < health.rests_until_s
     after = status if returning or resting else NodeStatus.UP
-    counted = Health(failures=0, successes=successes)
+    counted = Health(failures=0, successes=successes, rests_until_s=health.rests_until_s)
     return after, counted._replace(next_look_at_s=next_look_at_s(now_s, counted, rules, returning))
 
 
@@ -80,7 +80,7 @@ def node_let_down(
     if fault.kind in _POLICY:
         return _POLICY[fault.kind], health._replace(next_look_at_s=now_s + CONFIRM_S)
     if fault.kind is FaultKind.STALLED:
-        return NodeStatus.STALLED, health._replace(next_look_at_s=now_s + STALL_REST_S)
+        return NodeStatus.STALLED, health._replace(rests_until_s=now_s + STALL_REST_S)
     if fault.kind in _FATAL_FOR_REQUESTS:
         return NodeStatus.DOWN, Health(health.failures + 1, 0, now_s)
     if fault.kind is FaultKind.CUT:

@@ -302,15 +302,17 @@ def _comparison(best: Candidate, second: Candidate, now: Circumstances) -> str:
     other = dict(second.parts)
     gains = {name: value - other.get(name, 0.0) for name, value in best.parts}
     name = max(gains, key=lambda part: gains[part])
-    words = {
-        "wait": "shorter queue",
-        "load": "model is loaded there",
-        "first token": "first token sooner",
-        "answer": "writes faster",
-        "failures": "failed less lately",
-        "same conversation": "same conversation",
-    }
-    return f"{words[name]} than {second.name}" if name != "same conversation" else words[name]
+    return _GAINS[name].format(second=second.name)
+
+
+_GAINS = {
+    "wait": "shorter queue than {second}",
+    "load": "the model is loaded there, not on {second}",
+    "first token": "first token sooner than {second}",
+    "answer": "writes faster than {second}",
+    "failures": "failed less lately than {second}",
+    "same conversation": "same conversation as before",
+}
 
 
 def _nothing(rejected: list[Candidate]) -> str:

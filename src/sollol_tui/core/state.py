@@ -74,6 +74,7 @@ class Health(NamedTuple):
     failures: int = 0  # in a row
     successes: int = 0  # in a row
     next_look_at_s: float = 0.0
+    rests_until_s: float = 0.0  # stalled: not tried again before
 
 
 class HealthRules(NamedTuple):
