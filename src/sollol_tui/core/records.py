@@ -8,6 +8,7 @@ NEWEST_SHARE = 0.3  # of a moving average
 FORGET_S = 600.0  # what was measured longer ago is unknown again, and tried again
 FAILURE_HALF_LIFE_S = 60.0
 FAILURE_COST_S = 10.0
+FORGIVEN_S = 0.01
 
 
 class Measured(NamedTuple):
@@ -50,7 +51,8 @@ def failure_cost_s(known: Measured, now_s: float) -> float:
     """How many seconds a recent failure weighs: ten at once, half of it each minute."""
     if known.failed_at_s is None:
         return 0.0
-    return float(FAILURE_COST_S * 0.5 ** ((now_s - known.failed_at_s) / FAILURE_HALF_LIFE_S))
+    cost_s = float(FAILURE_COST_S * 0.5 ** ((now_s - known.failed_at_s) / FAILURE_HALF_LIFE_S))
+    return cost_s if cost_s >= FORGIVEN_S else 0.0
 
 
 def is_fresh(known: Measured, now_s: float) -> bool:

@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 
 from sollol_tui.core.asks import AskRequest, Candidate, RouteDecision
 from sollol_tui.core.ids import OLLAMA_PORT, model_key, short_name
-from sollol_tui.core.model_index import by_key
+from sollol_tui.core.model_index import by_key, key_of
 from sollol_tui.core.model_size import ModelSize, models_named, size_of
 from sollol_tui.core.records import Measured, failure_cost_s, is_fresh
 from sollol_tui.core.state import (
@@ -129,7 +129,7 @@ def _sorted_out(
         model = by_key(node.models).get(key)
         reason = _node_refusal(node, model, request, mode, now)
         if reason is None and model is not None:
-            places.append(_node_place(node, model, request, now))
+            places.append(_node_place(node, model, key, request, now))
         else:
             rejected.append(Candidate(node.url, "node", node.name, None, (), reason))
     for coordinator in now.snapshot.coordinators:
@@ -194,11 +194,10 @@ def _coordinator_refusal(
 
 
 def _node_place(
-    node: NodeState, model: NodeModel, request: AskRequest, now: Circumstances
+    node: NodeState, model: NodeModel, key: str, request: AskRequest, now: Circumstances
 ) -> _Place:
-    record = now.records.get((node.url, model_key(request.model)), NO_RECORD)
-    loaded = next((m for m in node.loaded if model_key(m.name) == model_key(request.model)), None)
-    warm = loaded is not None and not _reloads(loaded, request)
+    record = now.records.get((node.url, key), NO_RECORD)
+    warm = any(key_of(m.name) == key and not _reloads(m, request) for m in node.loaded)
     load_s = 0.0 if warm else record.load_s or _load_guess_s(model)
     return _Place(node.url, "node", node.name, node.in_flight, 1, node.weight, load_s, record)
 
@@ -241,18 +240,22 @@ def _candidate(
     ttft_s = best_ttft_s if known.ttft_s is None else known.ttft_s
     write_s = ANSWER_TOKENS / (known.decode_tps or best_tps)
     ahead = max(0, place.in_flight - place.slots + 1)
-    costs = {
-        "wait": ahead * (ttft_s + write_s) / place.slots,
-        "load": place.load_s,
-        "first token": ttft_s,
-        "answer": write_s,
-        "failures": failure_cost_s(place.record, now.now_s),
-    }
-    parts = [(name, -round(cost / place.weight, 3)) for name, cost in costs.items()]
+    scale = -1.0 / place.weight
+    wait = scale * ahead * (ttft_s + write_s) / place.slots
+    load, first, answer = scale * place.load_s, scale * ttft_s, scale * write_s
+    failures = scale * failure_cost_s(place.record, now.now_s)
+    score = wait + load + first + answer + failures
+    parts: tuple[tuple[str, float], ...] = (
+        ("wait", wait),
+        ("load", load),
+        ("first token", first),
+        ("answer", answer),
+        ("failures", failures),
+    )
     if place.target == now.affinity and within_load_guard(place.in_flight, least):
-        parts.append(("same conversation", AFFINITY_S))
-    score = round(sum(value for _, value in parts), 3)
-    return Candidate(place.target, place.kind, place.name, score, tuple(parts))
+        parts = (*parts, ("same conversation", AFFINITY_S))
+        score += AFFINITY_S
+    return Candidate(place.target, place.kind, place.name, score, parts)
 
 
 def within_load_guard(in_flight: int, least: int) -> bool:
