@@ -1,10 +1,13 @@
-"""Colours: two themes of our own, the names of the semantic colours, and where the stylesheets lie."""
+"""Colours: two themes of our own, the names of the semantic colours, where stylesheets lie."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from textual.content import Content
 from textual.theme import Theme
+
+from sollol_tui.ui.text import Line
 
 DARK = Theme(
     name="sollol-dark",
@@ -39,7 +42,7 @@ LIGHT = Theme(
 THEMES = (DARK, LIGHT)
 DEFAULT_THEME = DARK.name
 
-SHEETS = ("base.tcss", "dashboard.tcss", "dialogs.tcss")
+SHEETS = ("base.tcss", "panes.tcss", "dashboard.tcss", "dialogs.tcss")
 
 
 def stylesheets() -> list[str | Path]:
@@ -61,6 +64,27 @@ def semantic_colours(theme: Theme) -> dict[str, str]:
         "line-hint": f"{quiet} 65%",
         "line-key": theme.accent or theme.primary,
     }
+
+
+LOOKS = {
+    "muted": "$foreground 65%",
+    "good": "$success",
+    "warn": "$warning",
+    "bad": "$error",
+    "accent": "$accent",
+    "bold": "bold",
+    "head": "bold $foreground 80%",
+    "key": "bold $line-key",
+    "badge": "bold reverse",
+}
+"""What the style names of `ui.text` look like in stock widgets of Textual."""
+
+
+def painted(line: Line) -> Content:
+    """A line for a stock widget: its texts are clean already, its styles are names."""
+    return Content.assemble(
+        *((text, " ".join(LOOKS.get(name, "") for name in names.split())) for text, names in line)
+    )
 
 
 def _tcss_folder(package: Path) -> Path:

@@ -1,0 +1,62 @@
+"""What a command's argument can be: completion, and from a name to the thing it means."""
+
+from __future__ import annotations
+
+from sollol_tui.core.ids import (
+    COORDINATOR_PORT,
+    OLLAMA_PORT,
+    RPC_PORT,
+    parse_node_url,
+    short_name,
+)
+from sollol_tui.core.state import ClusterSnapshot, Mode
+
+
+def node_choices(snapshot: ClusterSnapshot) -> tuple[str, ...]:
+    return tuple(node.name or short_name(node.url, OLLAMA_PORT) for node in snapshot.nodes)
+
+
+def backend_choices(snapshot: ClusterSnapshot) -> tuple[str, ...]:
+    return tuple(backend.address for backend in snapshot.backends)
+
+
+def target_choices(snapshot: ClusterSnapshot) -> tuple[str, ...]:
+    return (*node_choices(snapshot), *backend_choices(snapshot))
+
+
+def mode_choices(snapshot: ClusterSnapshot) -> tuple[str, ...]:
+    return (*Mode, *(f"off {name}" for name in node_choices(snapshot)))
+
+
+def theme_choices(_snapshot: ClusterSnapshot) -> tuple[str, ...]:
+    from textual.theme import BUILTIN_THEMES
+
+    from sollol_tui.ui.theme import THEMES
+
+    return (*(theme.name for theme in THEMES), *sorted(BUILTIN_THEMES))
+
+
+def find_node(snapshot: ClusterSnapshot, text: str) -> str | None:
+    """The URL of the node that a name, a short name or a URL means."""
+    wanted = text.strip().casefold()
+    for node in snapshot.nodes:
+        if wanted in (node.url, node.name.casefold(), short_name(node.url, OLLAMA_PORT)):
+            return node.url
+    try:
+        url = parse_node_url(text)
+    except ValueError:
+        return None
+    return url if snapshot.node(url) else None
+
+
+def find_target(snapshot: ClusterSnapshot, text: str) -> str | None:
+    """The URL or address of the node, coordinator or backend that a text means."""
+    wanted = text.strip().casefold()
+    for coordinator in snapshot.coordinators:
+        short = short_name(coordinator.url, COORDINATOR_PORT)
+        if wanted in (coordinator.url, coordinator.name.casefold(), short):
+            return coordinator.url
+    for backend in snapshot.backends:
+        if wanted in (backend.address, short_name(backend.address, RPC_PORT)):
+            return backend.address
+    return find_node(snapshot, text)

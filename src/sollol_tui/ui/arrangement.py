@@ -1,0 +1,34 @@
+"""Which layout a terminal of some size gets."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Arrangement = Literal["tiny", "one", "two", "three"]
+
+LEAST = (50, 12)  # columns, rows
+TWO = (110, 32)
+THREE = (170, 45)
+TALL_ROWS = 32  # from here the tail of the events is a longer one
+FLAT_ROWS = 18  # below it there is no room for a tail
+
+
+def arrangement(columns: int, rows: int) -> Arrangement:
+    """`tiny`: nothing fits. Else the number of columns of panes side by side."""
+    if columns < LEAST[0] or rows < LEAST[1]:
+        return "tiny"
+    if columns >= THREE[0] and rows >= THREE[1]:
+        return "three"
+    return "two" if columns >= TWO[0] and rows >= TWO[1] else "one"
+
+
+def classes(columns: int, rows: int, *, is_zoomed: bool) -> dict[str, bool]:
+    """The state classes of the dashboard, all that there are, on or off."""
+    wanted = arrangement(columns, rows)
+    if is_zoomed and wanted != "tiny":
+        wanted = "one"
+    flags = {f"-{name}": name == wanted for name in ("tiny", "one", "two", "three")}
+    flags["-zoomed"] = is_zoomed
+    flags["-tall"] = rows >= TALL_ROWS
+    flags["-flat"] = rows < FLAT_ROWS
+    return flags

@@ -1,0 +1,100 @@
+"""The dialogs: opened for a command, and what is done with their answer.
+
+Their screens are imported when they are opened, so that the first frame does not pay for them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sollol_tui.core import units
+from sollol_tui.core.ids import OLLAMA_PORT, short_name
+from sollol_tui.core.state import Mode
+
+if TYPE_CHECKING:
+    from sollol_tui.ui.app import SollolApp
+    from sollol_tui.ui.screens.detail import Describe
+
+
+def ask_command(app: SollolApp, text: str = "", problem: str = "") -> None:
+    """Open the command line, with a text to go on from and the reason why it is open again."""
+    from sollol_tui.ui.screens.prompt_line import CommandLine
+
+    app.push_screen(CommandLine(app.snapshot, text, problem), app.run_line)
+
+
+def pick_mode(app: SollolApp, start: Mode | None = None) -> None:
+    """Open the mode picker on the current mode, or on another."""
+    from sollol_tui.ui.screens.mode_picker import ModeChoice, ModePicker
+
+    def apply(choice: ModeChoice | None) -> None:
+        if choice is not None:
+            app.tell(apply_mode(app, *choice))
+
+    threshold = units.parameters(app.engine.settings.threshold_parameters)
+    app.push_screen(ModePicker(app.snapshot, start, threshold), apply)
+
+
+def apply_mode(app: SollolApp, mode: Mode, pinned: str = "") -> str:
+    """Switch, and say so."""
+    app.engine.choose_mode(mode, pinned)
+    if mode is Mode.OFF:
+        return f"Mode off: every request goes to {short_name(pinned, OLLAMA_PORT)}."
+    return f"Mode {mode}, from the next request on."
+
+
+def ask_to_remove(app: SollolApp, target: str) -> None:
+    """Forget a node or backend that was added by hand, after a question."""
+    from sollol_tui.ui.screens.confirm import YES, ConfirmScreen
+
+    def remove(answer: str | None) -> None:
+        if answer != YES:
+            return
+        if app.engine.remove(target):
+            app.tell(f"Forgot {target}.")
+        else:
+            app.tell(
+                f"{target} was not added by hand: its source would bring it back.", refused=True
+            )
+
+    app.push_screen(ConfirmScreen(f"Forget {target}?", "Forget it"), remove)
+
+
+def show_help(app: SollolApp) -> None:
+    """The keys that work where the focus is, then all others."""
+    from sollol_tui.ui.live_keys import live_keys
+    from sollol_tui.ui.screens.help import HelpScreen
+
+    keys = live_keys(app.dashboard)
+    app.push_screen(HelpScreen(keys, ascii_only=app.engine.settings.ascii))
+
+
+def show_status(app: SollolApp) -> None:
+    """What is wrong, with its cause, and what is well."""
+    from sollol_tui.ui.overview import status_lines
+
+    show_detail(app, "Status", status_lines)
+
+
+def show_detail(app: SollolApp, title: str, describe: Describe, copied: str = "") -> None:
+    """A page about one thing, followed while it is open."""
+    from sollol_tui.ui.screens.detail import DetailScreen
+
+    now_s, ascii_only = app.engine.store.now_s(), app.engine.settings.ascii
+    app.push_screen(
+        DetailScreen(title, describe, app.snapshot, now_s, copied=copied, ascii_only=ascii_only)
+    )
+
+
+def leave(app: SollolApp) -> None:
+    """Quit; ask first when an answer is being written."""
+    if not app.dashboard.is_answering:
+        app.exit()
+        return
+    from sollol_tui.ui.screens.confirm import YES, ConfirmScreen
+
+    def quit_for(answer: str | None) -> None:
+        if answer == YES:
+            app.exit()
+
+    app.push_screen(ConfirmScreen("An answer is being written", "Quit and stop it"), quit_for)

@@ -1,0 +1,52 @@
+"""The key line and the tabs: what can be pressed here, as segments that drop out in order."""
+
+from __future__ import annotations
+
+from textual.screen import Screen
+
+from sollol_tui.ui.keys import PANES
+from sollol_tui.ui.live_keys import LiveKey, live_keys
+from sollol_tui.ui.widgets.strip import Segment
+
+KEPT = 1000  # the priority of what is dropped last
+
+TITLES = {
+    "coordinator": "Coordinator",
+    "nodes": "Nodes",
+    "rpc": "RPC",
+    "events": "Events",
+    "stats": "Stats",
+    "chat": "Chat",
+}
+_SHORT = {**TITLES, "coordinator": "Coord"}
+_FIRST = "help"
+_LAST = "quit.always"
+
+
+def key_hints(screen: Screen[None]) -> tuple[list[Segment], list[Segment]]:
+    """Left and right part of the key line. Help and the way out are always there."""
+    left, right = list[Segment](), list[Segment]()
+    for number, key in enumerate(key for key in live_keys(screen) if key.is_hint):
+        if key.id == _LAST:
+            right.append(_hint(key, KEPT))
+        elif key.id == _FIRST:
+            left.insert(0, _hint(key, KEPT - 1))
+        else:
+            left.append(_hint(key, KEPT - 2 - number))
+    return left, right
+
+
+def _hint(key: LiveKey, priority: int) -> Segment:
+    return Segment(((key.names[0], "key"), (f" {key.title}", "")), priority, key.command)
+
+
+def tab_segments(shown: str) -> list[Segment]:
+    """The panes by their numbers, the shown one marked."""
+    return [
+        Segment(
+            ((f" {number} {_SHORT[pane]} ", "badge" if pane == shown else "muted"),),
+            KEPT if pane == shown else len(PANES) - number,
+            pane,
+        )
+        for number, pane in enumerate(PANES, start=1)
+    ]

@@ -1,0 +1,127 @@
+"""`:status`: what is wrong, with its cause and the next step, and then what is well."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from sollol_tui.core import units
+from sollol_tui.core.faults import Fault, FaultKind
+from sollol_tui.core.ids import COORDINATOR_PORT, OLLAMA_PORT, short_name
+from sollol_tui.core.state import (
+    BackendStatus,
+    ClusterSnapshot,
+    CoordinatorStatus,
+    NodeStatus,
+    RegistryStatus,
+)
+from sollol_tui.ui.text import Line, clean
+
+
+class Finding(NamedTuple):
+    """One target as the overview tells it. `step` is what to do; empty when all is well."""
+
+    name: str
+    state: str
+    is_well: bool
+    why: str = ""
+    step: str = ""
+
+
+def status_lines(snapshot: ClusterSnapshot, now_s: float) -> tuple[Line, ...]:
+    """The cluster in a page of lines. Ages count from `now_s` (seconds since the epoch)."""
+    found = tuple(findings(snapshot, now_s))
+    wrong = [finding for finding in found if not finding.is_well]
+    well = [finding for finding in found if finding.is_well]
+    lines: list[Line] = [_headline(snapshot, len(wrong), len(found))]
+    for finding in wrong:
+        lines += [(), *_wrong(finding)]
+    if well:
+        lines += [(), (("Well", "head"),)]
+        lines += [
+            (("● ", "good"), (finding.name, ""), (f"  {finding.state}", "muted"))
+            for finding in well
+        ]
+    return tuple(lines)
+
+
+def findings(snapshot: ClusterSnapshot, now_s: float) -> Iterable[Finding]:
+    """Every target of the cluster with its state in words."""
+    for coordinator in snapshot.coordinators:
+        yield Finding(
+            "coordinator " + _named(coordinator.name, coordinator.url, COORDINATOR_PORT),
+            coordinator.status,
+            coordinator.status is CoordinatorStatus.READY,
+            _why(coordinator.fault, coordinator.seen_at_s, now_s),
+            _step(coordinator.fault, "start llama-server there, or set the coordinator's address"),
+        )
+    for node in snapshot.nodes:
+        name = _named(node.name, node.url, OLLAMA_PORT)
+        yield Finding(
+            f"node {name}",
+            node.status,
+            node.status is NodeStatus.UP,
+            _why(node.fault, node.seen_at_s, now_s),
+            _step(node.fault, f"start Ollama there, or :node remove {name}"),
+        )
+    for backend in snapshot.backends:
+        yield Finding(
+            f"RPC backend {clean(backend.address)}",
+            backend.status,
+            backend.status in (BackendStatus.IDLE, BackendStatus.ATTACHED),
+            _why(backend.fault, backend.seen_at_s, now_s),
+            _step(backend.fault, f"start ggml-rpc-server there, or :rpc remove {backend.address}"),
+        )
+    registry = snapshot.registry
+    if registry is not None and registry.status is not RegistryStatus.OFF:
+        yield Finding(
+            "Redis",
+            registry.status,
+            registry.status is RegistryStatus.UP,
+            _why(registry.fault, registry.seen_at_s, now_s),
+            "nothing else needs it: only what is registered there stays unknown",
+        )
+
+
+def _headline(snapshot: ClusterSnapshot, wrong: int, total: int) -> Line:
+    if not total and snapshot.looked:
+        return (("Nothing was found. ", "warn"), (":node add URL brings a node in.", "muted"))
+    if not snapshot.looked:
+        return (("Still looking …", "muted"),)
+    if not wrong:
+        return (("● ", "good"), (f"All {total} are well.", "bold"))
+    verb = "needs" if wrong == 1 else "need"
+    return (("✗ ", "bad"), (f"{wrong} of {total} {verb} a look.", "bold"))
+
+
+def _wrong(finding: Finding) -> Iterable[Line]:
+    yield (("✗ ", "bad"), (finding.name, "bold"), (f"  {finding.state}", "bad"))
+    if finding.why:
+        yield (("    cause  ", "muted"), (finding.why, ""))
+    if finding.step:
+        yield (("    next   ", "muted"), (finding.step, ""))
+
+
+def _why(fault: Fault | None, seen_at_s: float | None, now_s: float) -> str:
+    seen = f"last seen {units.age(seen_at_s, now_s)}" if seen_at_s else "never seen"
+    return f"{clean(str(fault))} · {seen}" if fault else seen
+
+
+def _step(fault: Fault | None, usual: str) -> str:
+    return _STEPS.get(fault.kind, usual) if fault else usual
+
+
+_STEPS = {
+    FaultKind.UNAUTHORIZED: "put the key under headers in the configuration file",
+    FaultKind.RATE_LIMITED: "wait: it asks for fewer requests, and gets fewer",
+    FaultKind.SATURATED: "wait, or add a node: its queue is full",
+    FaultKind.LOADING: "wait: it loads its model",
+    FaultKind.NAME: "check the host name",
+    FaultKind.TLS: "set ca_file for it, or check its certificate",
+    FaultKind.UNREACHABLE: "check the cable, the address and the firewall",
+    FaultKind.PROTOCOL: "check the address: something else answers there",
+}
+
+
+def _named(name: str, url: str, port: int) -> str:
+    return clean(name or short_name(url, port))

@@ -1,0 +1,58 @@
+"""Help: made from the bindings that are live where the focus is, so it is never out of date."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.screen import ModalScreen
+
+from sollol_tui.ui.keys import DIALOG_KEYS
+from sollol_tui.ui.live_keys import LiveKey
+from sollol_tui.ui.text import Line, fit, width
+from sollol_tui.ui.widgets.lines_pane import LinesPane
+
+def help_lines(keys: Iterable[LiveKey]) -> tuple[Line, ...]:
+    """The keys in their groups, as lines."""
+    groups: dict[str, list[LiveKey]] = {}
+    for key in keys:
+        groups.setdefault(key.group, []).append(key)
+    lines: list[Line] = []
+    for title, members in groups.items():
+        if lines:
+            lines.append(())
+        lines.append(((title, "head"),))
+        lines += [_line(key) for key in members]
+    return tuple(lines)
+
+
+def _line(key: LiveKey) -> Line:
+    names = " ".join(key.names)
+    shown = fit(names, 12) if width(names) <= 12 else names
+    return (("  ", ""), (shown, "key"), ("  ", ""), (fit(key.title, 14), ""), (key.help, "muted"))
+
+
+class HelpScreen(ModalScreen[None]):
+    """A scrolling list of keys."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *DIALOG_KEYS,
+        Binding("question_mark,f1,q", "close", "Close", id="help.close", show=False),
+    ]
+
+    def __init__(self, keys: Sequence[LiveKey], *, ascii_only: bool = False) -> None:
+        super().__init__()
+        self._keys = keys
+        self._ascii_only = ascii_only
+
+    def compose(self) -> ComposeResult:
+        pane = LinesPane(ascii_only=self._ascii_only, id="help", classes="dialog")
+        pane.set_title("Keys")
+        pane.set_subtitle("Esc closes")
+        pane.show(help_lines(self._keys))
+        yield pane
+
+    def action_close(self) -> None:
+        self.dismiss(None)

@@ -1,0 +1,140 @@
+"""One line at the bottom of the screen to type into: a command (`:`) or a filter (`/`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Input, Static
+
+from sollol_tui.core.state import ClusterSnapshot
+from sollol_tui.ui.command_line import completions, parse
+from sollol_tui.ui.commands import BY_WORD
+from sollol_tui.ui.keys import DIALOG_KEYS
+from sollol_tui.ui.text import clean, content
+
+SHOWN = 7  # completions at a time
+
+
+class PromptLine(ModalScreen[str | None]):
+    """Ends with the line that was typed, or with None."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*DIALOG_KEYS]
+    AUTO_FOCUS = "Input"
+    sign = ":"
+
+    def __init__(self, text: str = "", problem: str = "") -> None:
+        super().__init__()
+        self._text = text
+        self._problem = problem
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="line-box"):
+            yield Static("", id="line-choices", markup=False)
+            yield Static("", id="line-help", markup=False)
+            with Horizontal(id="line"):
+                yield Static(self.sign, id="line-sign", markup=False)
+                yield Input(self._text, select_on_focus=False, compact=True, id="line-input")
+
+    def on_mount(self) -> None:
+        self.query_one(Input).cursor_position = len(self._text)
+        self.say(self._problem, is_problem=bool(self._problem))
+
+    def say(self, text: str, *, is_problem: bool = False) -> None:
+        """Show one line of help or of refusal above the input."""
+        line = self.query_one("#line-help", Static)
+        line.set_class(is_problem, "-problem")
+        line.update(content(text))
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        self.dismiss(event.value)
+
+    def action_close(self) -> None:
+        self.dismiss(None)
+
+
+class CommandLine(PromptLine):
+    """`:` with completion. `snapshot` gives the names that arguments can take."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(
+            "tab", "complete(1)", "Complete", tooltip="Take the next completion", id="line.next"
+        ),
+        Binding("shift+tab", "complete(-1)", "Complete", id="line.previous"),
+        Binding("down", "complete(1)", "Next", id="line.down"),
+        Binding("up", "complete(-1)", "Previous", id="line.up"),
+    ]
+
+    def __init__(self, snapshot: ClusterSnapshot, text: str = "", problem: str = "") -> None:
+        super().__init__(text, problem)
+        self._snapshot = snapshot
+        self._choices: tuple[str, ...] = ()
+        self._chosen = -1
+        self._taken = ""  # the completion that was put into the input
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        if event.value == self._taken:
+            return
+        self._choices, self._chosen = completions(event.value, self._snapshot), -1
+        self._show_choices()
+        if event.value != self._text:
+            self.say(_help_for(event.value))
+
+    def action_complete(self, by: int) -> None:
+        if not self._choices:
+            return
+        start = self._chosen if self._chosen >= 0 else (-1 if by > 0 else 0)
+        self._chosen = (start + by) % len(self._choices)
+        self._taken = self._choices[self._chosen]
+        line = self.query_one(Input)
+        line.value = self._taken
+        line.cursor_position = len(self._taken)
+        self._show_choices()
+        self.say(_help_for(self._taken))
+
+    def _show_choices(self) -> None:
+        first = max(0, min(self._chosen - SHOWN + 1, len(self._choices) - SHOWN))
+        lines = [
+            Content.styled(f" {clean(text)} ", "reverse" if at == self._chosen else "")
+            for at, text in enumerate(self._choices[first : first + SHOWN], start=first)
+        ]
+        more = len(self._choices) - first - len(lines)
+        if more > 0:
+            lines.append(Content.styled(f" … {more} more", "$text-muted"))
+        self.query_one("#line-choices", Static).update(Content("\n").join(lines))
+
+
+class FilterLine(PromptLine):
+    """`/`: every change is told at once. Esc takes the filter away."""
+
+    sign = "/"
+
+    def __init__(self, changed: Callable[[str], None], text: str = "") -> None:
+        super().__init__(text)
+        self._changed = changed
+
+    def on_mount(self) -> None:
+        super().on_mount()
+        self.say("Rows with all these words; !word leaves rows out. Enter keeps it, Esc clears it.")
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        self._changed(event.value)
+
+    def action_close(self) -> None:
+        self._changed("")
+        self.dismiss(None)
+
+
+def _help_for(line: str) -> str:
+    """The help line of the command that is being typed."""
+    parsed = parse(line)
+    if not isinstance(parsed, str):
+        return f"{parsed.command.name} {parsed.command.arguments} — {parsed.command.help}"
+    command = BY_WORD.get(line.strip().lstrip(":/").casefold())
+    return f"{command.name} {command.arguments} — {command.help}" if command else ""
