@@ -1,0 +1,116 @@
+"""The RPC backends as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sollol_tui.core.ids import COORDINATOR_PORT, short_name
+from sollol_tui.core.state import BackendState, BackendStatus
+from sollol_tui.ui.panes.figures import FaultNote, Live, memory, millis, millis_slack
+from sollol_tui.ui.panes.marks import BACKEND_MARKS
+from sollol_tui.ui.panes.marks import UNKNOWN as UNKNOWN_MARK
+from sollol_tui.ui.panes.nodes import STALE_INTERVALS
+from sollol_tui.ui.text import UNKNOWN, Line, clean
+from sollol_tui.ui.widgets.table_model import Cell, Column, Row
+
+
+def backend_columns(ascii_only: bool = False) -> tuple[Column, ...]:
+    return (
+        Column("status", "ST", 13 if ascii_only else 10),
+        Column("host", "HOST", 13, most=26),
+        Column("protocol", "RPC", 5, drop=5),
+        Column("devices", "DEVICES", 9, most=44, drop=4),
+        Column("memory", "MEM", 7, most=18, align="right", drop=1, largest_first=True),
+        Column("layers", "LAYERS", 6, align="right", drop=6, largest_first=True),
+        Column("attached", "ATTACHED TO", 11, most=24, drop=2),
+        Column("latency", "RTT", 6, align="right", drop=3),
+        Column("sources", "SOURCE", 8, most=20, drop=7),
+    )
+
+
+def backend_rows(
+    backends: Sequence[BackendState], *, interval_s: float = 5.0, ascii_only: bool = False
+) -> tuple[Row, ...]:
+    """A row per backend, by its address. `interval_s` is how often free ones are probed."""
+    return tuple(
+        Row(
+            backend.address,
+            (
+                _status(backend, interval_s, ascii_only),
+                Cell(clean(backend.address), "bold" if _serves(backend) else ""),
+                *_machine(backend),
+                *_place(backend),
+            ),
+            FaultNote(backend.fault, backend.health.next_look_at_s, _fault_style(backend))
+            if backend.fault
+            else None,
+        )
+        for backend in backends
+    )
+
+
+def _serves(backend: BackendState) -> bool:
+    return backend.status in (BackendStatus.IDLE, BackendStatus.ATTACHED)
+
+
+def _status(backend: BackendState, interval_s: float, ascii_only: bool) -> Cell:
+    """Only a free backend is probed, so only a free one can be stale."""
+    mark = BACKEND_MARKS[backend.status]
+    text, style = mark.span(ascii_only)
+    if backend.status is not BackendStatus.IDLE or backend.seen_at_s is None:
+        return Cell(text, style, sort=mark.word)
+    sign, limit_s = mark.sign(ascii_only)[0], STALE_INTERVALS * interval_s
+    question = UNKNOWN_MARK.sign(ascii_only)[0]
+    live = Live(text, style, len(sign), backend.seen_at_s, limit_s, question)
+    return Cell(live, sort=mark.word)
+
+
+def _fault_style(backend: BackendState) -> str:
+    return "bad" if backend.status is BackendStatus.DOWN else "warn"
+
+
+def _machine(backend: BackendState) -> tuple[Cell, ...]:
+    total_bytes = sum(device.total_bytes for device in backend.devices)
+    return (
+        Cell(clean(backend.protocol) if backend.protocol else UNKNOWN, "muted"),
+        Cell(devices_text(backend)),
+        Cell(memory(backend.devices), sort=float(total_bytes) if backend.devices else None),
+        Cell(UNKNOWN, "muted"),  # no endpoint tells the layers of a running coordinator
+    )
+
+
+def devices_text(backend: BackendState) -> str:
+    """What the registry told of the devices, else how many answered the probe."""
+    if backend.told:
+        return clean(backend.told)
+    count = len(backend.devices)
+    return UNKNOWN if not count else f"{count} device{'s' if count > 1 else ''}"
+
+
+def _place(backend: BackendState) -> tuple[Cell, ...]:
+    holder = backend.attached_to
+    latency = backend.latency_ms if backend.status is BackendStatus.IDLE else None
+    return (
+        Cell(clean(short_name(holder, COORDINATOR_PORT)) if holder else UNKNOWN)._replace(
+            style="" if holder else "muted"
+        ),
+        Cell(millis(latency), "" if latency else "muted", latency, millis_slack(latency)),
+        Cell(clean(" ".join(backend.sources)) or UNKNOWN, "muted"),
+    )
+
+
+def backend_empty(looked: bool) -> tuple[Line, ...]:
+    """What is said where there are no backends."""
+    if not looked:
+        return ((("Looking for RPC backends …", "muted"),),)
+    return (
+        (("No RPC backend is known.", "bold"),),
+        (("Looked at Redis, SOLLOL's files, the config and RPC_BACKENDS.", "muted"),),
+        (
+            (":", "key"),
+            ("rpc add HOST:PORT", "bold"),
+            (" adds one   ", "muted"),
+            ("r", "key"),
+            (" looks again", "muted"),
+        ),
+    )

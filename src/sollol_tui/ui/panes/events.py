@@ -1,0 +1,119 @@
+"""The journal's entries and the routing decisions behind them."""
+
+from __future__ import annotations
+
+from sollol_tui.core.asks import Candidate, RouteDecision
+from sollol_tui.core.ids import COORDINATOR_PORT, OLLAMA_PORT, short_name
+from sollol_tui.core.journal import Area, Entry
+from sollol_tui.ui.panes.figures import clock, labelled
+from sollol_tui.ui.panes.marks import LEVEL_MARKS
+from sollol_tui.ui.text import UNKNOWN, Line, Span, clean, fit
+from sollol_tui.ui.widgets.event_log import LogLine
+
+_AREAS: dict[Area, str] = {
+    "route": "route",
+    "node": "node",
+    "coordinator": "coord",
+    "backend": "rpc",
+    "registry": "redis",
+    "mode": "mode",
+    "app": "app",
+    "sollol": "sollol",
+}
+_AREA_CELLS = max(len(word) for word in _AREAS.values())
+_NAME_CELLS, _SCORE_CELLS = 18, 8
+
+
+def log_line(entry: Entry, ascii_only: bool = False) -> LogLine:
+    """An entry as the event log takes it; its key is the entry's number."""
+    is_fault = entry.level in ("warn", "error")
+    return LogLine(str(entry.number), event_line(entry, ascii_only), is_fault)
+
+
+def event_line(entry: Entry, ascii_only: bool = False) -> Line:
+    """One line: when, how bad, about what, what happened."""
+    mark = LEVEL_MARKS[entry.level]
+    style = mark.style if entry.level in ("warn", "error") else ""
+    spans: list[Span] = [
+        (clock(int(entry.at_s)), "muted"),
+        (" ", ""),
+        mark.sign(ascii_only),
+        (f" {_AREAS[entry.area]:<{_AREA_CELLS}}  ", "muted"),
+    ]
+    subject = subject_name(entry)
+    text = clean(entry.text)
+    if subject and subject not in text:
+        spans.append((f"{subject}  ", "bold"))
+    return (*spans, (text, style))
+
+
+def subject_name(entry: Entry) -> str:
+    """What an entry is about, as it is called on the screen."""
+    if not entry.subject:
+        return ""
+    ports = {"node": OLLAMA_PORT, "coordinator": COORDINATOR_PORT}
+    if "://" in entry.subject and entry.area in ports:
+        return clean(short_name(entry.subject, ports[entry.area]))
+    return clean(entry.subject)
+
+
+def entry_lines(entry: Entry, ascii_only: bool = False) -> tuple[Line, ...]:
+    """Everything about an entry that has no decision behind it."""
+    mark = LEVEL_MARKS[entry.level]
+    return (
+        (mark.sign(ascii_only), (f" {clean(entry.text, 2000)}", "bold")),
+        labelled("when", (clock(int(entry.at_s)), "")),
+        labelled("area", (entry.area, "")),
+        labelled("about", (clean(entry.subject) or UNKNOWN, "")),
+    )
+
+
+def decision_lines(decision: RouteDecision, ascii_only: bool = False) -> tuple[Line, ...]:
+    """Where a request went and why, and every target that was considered."""
+    goes = (clean(decision.name), "bold good") if decision.target else ("nowhere", "bold bad")
+    lines: list[Line] = [
+        ((clean(decision.model), "bold"), (" → ", "muted"), goes),
+        labelled("because", (clean(decision.reason), "")),
+        labelled("mode", (decision.mode.value, "")),
+        labelled("request", (clean(decision.id), "muted")),
+        (),
+        _candidate_titles(),
+    ]
+    if not decision.candidates:
+        lines.append((("  no target was there to consider", "muted"),))
+    ranked = sorted(decision.candidates, key=_rank)
+    return (*lines, *(_candidate(c, decision, ascii_only) for c in ranked))
+
+
+def _candidate_titles() -> Line:
+    name, score = fit("CANDIDATE", _NAME_CELLS), fit("SCORE", _SCORE_CELLS, "right")
+    return ((f"  {name}  {score}  MADE OF", "head"),)
+
+
+def _rank(candidate: Candidate) -> tuple[bool, float]:
+    score = candidate.score
+    return candidate.rejected is not None, -(score if score is not None else float("-inf"))
+
+
+def _candidate(candidate: Candidate, decision: RouteDecision, ascii_only: bool) -> Line:
+    is_chosen = candidate.target == decision.target
+    score = UNKNOWN if candidate.score is None else f"{candidate.score:.2f}"
+    mark: Span = (">" if ascii_only else "▸", "good") if is_chosen else (" ", "")
+    style = "bold" if is_chosen else "muted" if candidate.rejected else ""
+    head: Line = (
+        mark,
+        (" ", ""),
+        (fit(candidate.name or candidate.target, _NAME_CELLS), style),
+        ("  ", ""),
+        (fit(score, _SCORE_CELLS, "right"), style),
+        ("  ", ""),
+    )
+    if candidate.rejected:
+        return (*head, (clean(candidate.rejected), "warn"))
+    return (*head, (score_parts(candidate), "muted"))
+
+
+def score_parts(candidate: Candidate) -> str:
+    """What a score is made of: `warm +3.00 · queue −1.00`."""
+    parts = [f"{clean(name)} {value:+.2f}" for name, value in candidate.parts]
+    return " · ".join(parts).replace("-", "\N{MINUS SIGN}") or UNKNOWN

@@ -1,0 +1,254 @@
+"""A table whose values change all day: sorted, filtered, one cursor, few bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import ClassVar
+
+from textual.geometry import Region
+from textual.strip import Strip
+
+from sollol_tui.ui.text import Line
+from sollol_tui.ui.widgets.cursor_pane import CursorPane
+from sollol_tui.ui.widgets.pane import until_next
+from sollol_tui.ui.widgets.table_lines import (
+    NoteLine,
+    RowLine,
+    TitlesLine,
+    moved_columns,
+    moved_texts,
+    note_spans,
+    row_spans,
+    title_spans,
+)
+from sollol_tui.ui.widgets.table_model import (
+    GAP,
+    Column,
+    Plan,
+    Renewal,
+    Row,
+    TableModel,
+    filter_words,
+    plan_columns,
+)
+
+ORDER_S = 1.0  # a sorted table takes a new order on this grid
+
+
+class LiveTable(CursorPane):
+    """Rows as immutable values, shown by `show`, kept in motion by `tick`."""
+
+    TITLES: ClassVar[int] = 1
+
+    class RowChosen(CursorPane.RowChosen):
+        """Enter or a double click on a row."""
+
+    class RowMarked(CursorPane.RowMarked):
+        """The cursor is on another row."""
+
+    def __init__(
+        self,
+        columns: Sequence[Column],
+        *,
+        ascii_only: bool = False,
+        id: str | None = None,  # noqa: A002 - Textual's word
+        classes: str | None = None,
+    ) -> None:
+        super().__init__(ascii_only=ascii_only, id=id, classes=classes)
+        self._model = TableModel(columns)
+        self._plan = Plan(())
+        self._planned_for = -1
+        self._renewal = Renewal.NOTHING
+        self._is_order_planned = False
+        self._now_s = 0.0
+        self._empty: tuple[Line, ...] = ()
+        self._filter = ""
+        self._follows_cursor = False
+
+    # Values
+
+    def show(self, rows: Sequence[Row], empty: Sequence[Line] = ()) -> None:
+        """Replace the rows. `empty` is what is said where there are none."""
+        renewal = self._model.put(rows)
+        if tuple(empty) != self._empty:
+            self._empty = tuple(empty)
+            renewal = max(renewal, Renewal.VALUES)
+        if renewal is Renewal.NOTHING:
+            return
+        self._renewal = max(self._renewal, renewal)
+        if renewal is Renewal.ORDER and not self._is_order_planned and self.is_mounted:
+            self._is_order_planned = True
+            self.set_timer(until_next(ORDER_S), self._reorder)
+        self._changed()
+
+    def tick(self, now_s: float) -> None:
+        """Time went on: repaint the cells whose text is another one now."""
+        self._now_s = now_s
+        self.flush()
+
+    # Order and filter
+
+    @property
+    def sort(self) -> tuple[str | None, bool]:
+        """The key of the column that orders the rows, and whether from its end."""
+        return self._model.sort, self._model.reverse
+
+    def sort_by(self, column: str | None, reverse: bool | None = None) -> None:
+        """Order by a column (None: as given), from its natural end unless told otherwise."""
+        if reverse is None:
+            reverse = any(c.largest_first for c in self._model.columns if c.key == column)
+        self._model.sort, self._model.reverse = column, reverse
+        self._renew()
+
+    def sort_next(self) -> None:
+        """Order by the next visible column; after the last one as given."""
+        keys: list[str | None] = [self._model.columns[place.at].key for place in self._plan.places]
+        keys.append(None)
+        at = keys.index(self._model.sort) if self._model.sort in keys else -1
+        self.sort_by(keys[(at + 1) % len(keys)])
+
+    def sort_reverse(self) -> None:
+        """Turn the order around."""
+        if self._model.sort is not None:
+            self.sort_by(self._model.sort, not self._model.reverse)
+
+    @property
+    def filter_text(self) -> str:
+        return self._filter
+
+    def filter(self, text: str) -> None:
+        """Show only rows that have every word; a word with `!` before it must be absent."""
+        self._filter = text.strip()
+        self._model.words = filter_words(text)
+        self._renew()
+
+    def _renew(self) -> None:
+        self._renewal = Renewal.ROWS
+        self.flush()
+
+    def _reorder(self) -> None:
+        self._is_order_planned = False
+        if self._renewal is Renewal.ORDER:
+            self._renew()
+
+    def _settle(self) -> None:
+        if self._planned_for != self.size.width:
+            self._planned_for = self.size.width
+            self._plan = plan_columns(self._model.columns, self.size.width)
+        if self._renewal is Renewal.ROWS:
+            self._arrange()
+        if self._renewal is not Renewal.ORDER:
+            self._renewal = Renewal.NOTHING
+        super()._settle()
+        if self._follows_cursor:
+            self._follows_cursor = False
+            self._show_cursor()
+
+    def _arrange(self) -> None:
+        """A new order; the cursor stays on its row, or on the one that took its place."""
+        was = self._cursor_at() or 0
+        in_view = self._is_cursor_in_view()
+        if not self._model.arrange():
+            return
+        order = self._model.order
+        if self.cursor_key not in self._model.places and order:
+            self.cursor_key = order[min(was, len(order) - 1)]
+            self.post_message(self.RowMarked(self, self.cursor_key))
+        self._follows_cursor = in_view
+
+    def _title_line(self) -> Line:
+        if not self._model.words:
+            return self._title
+        counts = f"{len(self._model.order)} of {len(self._model.rows)}"
+        return (*self._title, (f" /{self._filter} ", "accent"), (counts, ""))
+
+    # Items
+
+    def _item_count(self) -> int:
+        return len(self._model.order)
+
+    def _item_key(self, at: int) -> str:
+        return self._model.order[at]
+
+    def _item_lines(self, at: int) -> range:
+        first = self._model.first_lines[at]
+        has_note = first + 1 < len(self._model.lines) and self._model.lines[first + 1][1]
+        return range(first, first + 1 + has_note)
+
+    def _item_at(self, line: int) -> int | None:
+        if line >= len(self._model.lines):
+            return None
+        return self._model.places[self._model.lines[line][0]]
+
+    def _cursor_at(self) -> int | None:
+        return self._model.places.get(self.cursor_key) if self.cursor_key else None
+
+    def _titles_clicked(self, x: int) -> None:
+        for place in self._plan.places:
+            if place.x <= x < place.x + place.width + GAP:
+                key = self._model.columns[place.at].key
+                if key == self._model.sort:
+                    self.sort_reverse()
+                else:
+                    self.sort_by(key)
+
+    # Lines
+
+    def _line_count(self) -> int:
+        return len(self._model.lines) or len(self._empty_lines())
+
+    def _empty_lines(self) -> tuple[Line, ...]:
+        if self._model.rows and self._model.words:
+            return ((("No row is like that.  ", "muted"), ("Esc", "key"), (" shows all", "muted")),)
+        return self._empty
+
+    def _key(self, index: int) -> Hashable:
+        if not self._model.lines:
+            empty = self._empty_lines()
+            return empty[index] if index < len(empty) else ()
+        if index >= len(self._model.lines):
+            return ()
+        key, is_note = self._model.lines[index]
+        row, has_cursor = self._model.rows[key], key == self.cursor_key
+        if not is_note:
+            moved = moved_texts(row, self._plan, self._now_s)
+            return RowLine(moved, row, self._plan, has_cursor)
+        places = self._plan.places
+        note = row.note(self._now_s) if callable(row.note) else row.note
+        return NoteLine(note or (), places[1].x if len(places) > 1 else 1, has_cursor)
+
+    def _region(self, y: int, shown: Hashable, key: Hashable) -> Region:
+        if isinstance(shown, RowLine) and isinstance(key, RowLine):
+            columns = moved_columns(shown, key)
+            if columns is not None:
+                return Region(columns[0], y, columns[1] - columns[0], 1)
+        return super()._region(y, shown, key)
+
+    def _paint(self, key: Hashable, cells: int) -> Strip:
+        if isinstance(key, RowLine):
+            line = row_spans(key, self._model.columns)
+        elif isinstance(key, NoteLine):
+            line = note_spans(key)
+        else:
+            line = ((" ", ""), *key) if isinstance(key, tuple) else ()
+        return self._looks.strip(line, cells, _ground(key))
+
+    def _titles_key(self) -> Hashable:
+        return TitlesLine(self._plan, self._model.sort, self._model.reverse)
+
+    def _paint_titles(self, key: Hashable, cells: int) -> Strip:
+        line = title_spans(key, self._model.columns) if isinstance(key, TitlesLine) else ()
+        if not self._plan.dropped:
+            return self._looks.strip(line, cells, "titles")
+        more = f" +{self._plan.dropped}"
+        start = self._looks.strip(line, cells - len(more), "titles")
+        return Strip.join([start, self._looks.strip(((more, "muted"),), len(more), "titles")])
+
+    def _text(self, y: int, key: Hashable) -> str:
+        """Copied text has no cursor in it."""
+        text = super()._text(y, key)
+        return f" {text[1:]}" if _ground(key) == "cursor" else text
+
+
+def _ground(key: Hashable) -> str:
+    return "cursor" if isinstance(key, (RowLine, NoteLine)) and key.has_cursor else "row"
