@@ -1,0 +1,1 @@
+"""Streamed Markdown to laid-out lines. Pure: no widget, no clock."""
