@@ -1,0 +1,118 @@
+"""The log of a child: a file that it writes, read as it grows, bounded, kept for two runs."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO
+
+RING_LINES = 5000
+RING_BYTES = 2 * 2**20
+READ_BYTES = 256 * 2**10  # at a time
+BEHIND_BYTES = 4 * 2**20  # further behind than this, the middle is left out, and said
+FILE_BYTES = 64 * 2**20  # a larger file is emptied: the child appends, so it just goes on
+LINE_BYTES = 8 * 2**10
+
+
+class LogFile:
+    """Reads what was appended since; keeps the last lines.
+
+    Every read is bounded, however fast the child writes.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.lines: deque[str] = deque(maxlen=RING_LINES)
+        self.number = 0  # of lines read so far
+        self._ring_bytes = 0
+        self._at = 0
+        self._partial = b""
+
+    def read_new(self) -> list[str]:
+        """The whole lines that came since the last call; at most some hundred kilobytes of them."""
+        try:
+            with open(self.path, "rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                chunk, skipped = self._next_chunk(file, size)
+        except OSError:
+            return []
+        if size > FILE_BYTES and self._at >= size - READ_BYTES:
+            self._empty()
+        fresh = self._split(chunk, skipped)
+        for line in fresh:
+            self._keep(line)
+        return fresh
+
+    def finish(self) -> list[str]:
+        """All that is left, with a last line that has no end: the child has ended."""
+        fresh: list[str] = []
+        while more := self.read_new():
+            fresh += more
+        if self._partial:
+            last = _decoded(self._partial)
+            self._partial = b""
+            self._keep(last)
+            fresh.append(last)
+        return fresh
+
+    def tail(self, count: int) -> tuple[str, ...]:
+        """The last lines."""
+        return tuple(list(self.lines)[-count:])
+
+    def _next_chunk(self, file: BinaryIO, size: int) -> tuple[bytes, int]:
+        if size < self._at:  # emptied
+            self._at, self._partial = 0, b""
+        skipped = 0
+        if size - self._at > BEHIND_BYTES:
+            skipped = size - READ_BYTES - self._at
+            self._at, self._partial = size - READ_BYTES, b""
+        file.seek(self._at)
+        chunk = file.read(READ_BYTES)
+        self._at += len(chunk)
+        return chunk, skipped
+
+    def _split(self, chunk: bytes, skipped: int) -> list[str]:
+        *whole, self._partial = (self._partial + chunk).split(b"\n")
+        if len(self._partial) > LINE_BYTES:
+            whole.append(self._partial)
+            self._partial = b""
+        lines = [_decoded(line) for line in whole]
+        if skipped:
+            lines = [
+                f"… {skipped / 2**20:.1f} MiB left out: it came too fast to read …",
+                *lines[1:],
+            ]
+        return lines
+
+    def _keep(self, line: str) -> None:
+        if len(self.lines) == RING_LINES:
+            self._ring_bytes -= len(self.lines[0])
+        self.lines.append(line)
+        self._ring_bytes += len(line)
+        self.number += 1
+        while self._ring_bytes > RING_BYTES:
+            self._ring_bytes -= len(self.lines.popleft())
+
+    def _empty(self) -> None:
+        with suppress(OSError):
+            os.truncate(self.path, 0)
+            self._at = 0
+
+
+def begin(path: Path) -> None:
+    """Make room for a new run: its log starts empty, the last run's is kept beside it."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with suppress(FileNotFoundError):
+        os.replace(path, previous(path))
+
+
+def previous(path: Path) -> Path:
+    """Where the log of the run before lies."""
+    return path.with_suffix(f".1{path.suffix}")
+
+
+def _decoded(line: bytes) -> str:
+    cut = line[:LINE_BYTES].rstrip(b"\r")
+    return cut.decode("utf-8", "replace") + (" …" if len(line) > LINE_BYTES else "")
