@@ -1,0 +1,151 @@
+"""A small Redis on loopback: enough of RESP2 and its commands for the registry's reader."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from fnmatch import fnmatchcase
+
+Stored = bytes | dict[bytes, bytes] | list[bytes]
+Answer = bytes
+
+
+def bulk(value: bytes | None) -> Answer:
+    return b"$-1\r\n" if value is None else b"$%d\r\n%s\r\n" % (len(value), value)
+
+
+def array(answers: list[Answer]) -> Answer:
+    return b"*%d\r\n%s" % (len(answers), b"".join(answers))
+
+
+def integer(number: int) -> Answer:
+    return b":%d\r\n" % number
+
+
+WRONGTYPE = b"-WRONGTYPE Operation against a key holding the wrong kind of value\r\n"
+OK = b"+OK\r\n"
+
+
+class FakeRedis:
+    """`data` is what it holds, `ttl_s` when a key expires (absent: never).
+
+    `commands` is the log of what was asked. `overrides` answers a command otherwise: bytes to
+    send, None for silence, "close" to hang up.
+    """
+
+    def __init__(self, data: dict[bytes, Stored] | None = None) -> None:
+        self.data: dict[bytes, Stored] = dict(data or {})
+        self.ttl_s: dict[bytes, int] = {}
+        self.password: bytes | None = None
+        self.overrides: dict[bytes, bytes | str | None] = {}
+        self.greeting = b""
+        self.commands: list[list[bytes]] = []
+        self.connections = 0
+        self.port = 0
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._server: asyncio.Server | None = None
+
+    @property
+    def url(self) -> str:
+        login = f":{self.password.decode()}@" if self.password else ""
+        return f"redis://{login}127.0.0.1:{self.port}/0"
+
+    def asked(self, name: bytes) -> int:
+        return sum(command[0].upper() == name for command in self.commands)
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[FakeRedis]:
+        await self.start()
+        try:
+            yield self
+        finally:
+            await self.stop()
+
+    async def start(self) -> None:
+        self._server = await asyncio.start_server(self._attend, "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def stop(self) -> None:
+        """Stop listening and drop every connection, as a Redis that ends."""
+        assert self._server is not None
+        self._server.close()
+        self.drop_connections()
+        await self._server.wait_closed()
+
+    def drop_connections(self) -> None:
+        for writer in self._writers:
+            writer.close()
+
+    async def _attend(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        self._writers.add(writer)
+        writer.write(self.greeting)
+        session = {"trusted": self.password is None}
+        try:
+            while (command := await self._read(reader)) is not None:
+                self.commands.append(command)
+                answer = self._answer(command, session)
+                if answer == "close":
+                    break
+                writer.write(answer if isinstance(answer, bytes) else b"")
+                await writer.drain()
+        except (OSError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            self._writers.discard(writer)
+            writer.close()
+
+    @staticmethod
+    async def _read(reader: asyncio.StreamReader) -> list[bytes] | None:
+        head = await reader.readline()
+        if not head:
+            return None
+        words = []
+        for _ in range(int(head[1:])):
+            size = int((await reader.readline())[1:])
+            words.append((await reader.readexactly(size + 2))[:-2])
+        return words
+
+    def _answer(self, command: list[bytes], session: dict[str, bool]) -> bytes | str | None:
+        name, words = command[0].upper(), command[1:]
+        if name in self.overrides:
+            return self.overrides[name]
+        if name == b"AUTH":
+            session["trusted"] = words[-1] == self.password
+            return OK if session["trusted"] else b"-WRONGPASS invalid username-password pair\r\n"
+        if not session["trusted"]:
+            return b"-NOAUTH Authentication required.\r\n"
+        return self._known(name, words)
+
+    def _known(self, name: bytes, words: list[bytes]) -> bytes:
+        match name:
+            case b"PING":
+                return b"+PONG\r\n"
+            case b"SELECT" | b"CLIENT":
+                return OK
+            case b"SCAN":
+                return self._scan(words)
+            case b"STRLEN":
+                value = self.data.get(words[0], b"")
+                return integer(len(value)) if isinstance(value, bytes) else WRONGTYPE
+            case b"TTL":
+                return integer(-2 if words[0] not in self.data else self.ttl_s.get(words[0], -1))
+            case b"MGET":
+                values = [self.data.get(word) for word in words]
+                return array([bulk(v if isinstance(v, bytes) else None) for v in values])
+            case b"HMGET":
+                fields = self.data.get(words[0], {})
+                if not isinstance(fields, dict):
+                    return WRONGTYPE
+                return array([bulk(fields.get(word)) for word in words[1:]])
+        return b"-ERR unknown command '%s'\r\n" % name
+
+    def _scan(self, words: list[bytes]) -> bytes:
+        options = dict(zip(words[1::2], words[2::2], strict=True))
+        start, count = int(words[0]), int(options.get(b"COUNT", b"10"))
+        pattern = options.get(b"MATCH", b"*").decode()
+        keys = sorted(self.data)
+        part = [k for k in keys[start : start + count] if fnmatchcase(k.decode("latin1"), pattern)]
+        following = start + count if start + count < len(keys) else 0
+        return array([bulk(b"%d" % following), array([bulk(key) for key in part])])
