@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from sollol_tui.core.asks import AskEvent, AskRequest
 from sollol_tui.core.events import ModeChosen, TargetsFound
 from sollol_tui.core.ids import parse_backend_address, parse_node_url
+from sollol_tui.core.plain import without_password
 from sollol_tui.core.reports import FoundBackend, FoundCoordinator, FoundNode
 from sollol_tui.core.settings import Settings
 from sollol_tui.core.state import (
@@ -207,7 +208,9 @@ def _first_snapshot(settings: Settings, kept: Kept) -> ClusterSnapshot:
         settings.backoff_max_s,
     )
     url = settings.redis_url
-    registry = RegistryState(url) if url else RegistryState("", RegistryStatus.OFF)
+    registry = (
+        RegistryState(without_password(url)) if url else RegistryState("", RegistryStatus.OFF)
+    )
     return ClusterSnapshot(
         mode=settings.mode or kept.mode or Mode.TASK,
         pinned=kept.pinned,

@@ -25,17 +25,16 @@ from sollol_tui.core.ids import (
     parse_coordinator_url,
     port_of,
 )
+from sollol_tui.core.plain import without_password
 from sollol_tui.core.reports import FoundCoordinator, ServerProcess
 from sollol_tui.core.settings import Settings
 from sollol_tui.engine.store import Store
 from sollol_tui.io import llamacpp, ollama
-from sollol_tui.io.http import Http, Server, redacted
+from sollol_tui.io.http import Http, Server
 from sollol_tui.io.rpc import Prober
 
 if TYPE_CHECKING:
     from sollol_tui.io.registry import Registry
-
-HERE = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 class Looks:
@@ -53,7 +52,7 @@ class Looks:
             **{n.url: Server(n.url, n.headers, n.ca_file) for n in settings.nodes},
             **{c.url: Server(c.url, c.headers, c.ca_file) for c in settings.coordinators},
         }
-        self._here: frozenset[str] = HERE
+        self._here: frozenset[str] | None = None
 
     def server(self, url: str) -> Server:
         """How to reach a node or coordinator: its URL with the headers that the settings give."""
@@ -87,14 +86,14 @@ class Looks:
         now_s = self.store.now_s()
         if not isinstance(result, Fault):
             self.store.apply(TargetsFound("redis", result.nodes, result.backends))
-        self.store.apply(RegistryLooked(redacted(url), now_s, result))
+        self.store.apply(RegistryLooked(without_password(url), now_s, result))
 
     async def processes(self) -> None:
         """Read this host's process table: whose coordinators are, and which backends they hold."""
         from sollol_tui.io import host
 
-        if self._here is HERE:
-            self._here = HERE | await asyncio.to_thread(host.this_host_addresses)
+        if self._here is None:
+            self._here = await asyncio.to_thread(host.this_host_addresses)
         ports = frozenset(port for url in self._local_urls() if (port := port_of(url)))
         processes = await asyncio.to_thread(host.server_processes, ports)
         found = tuple(
@@ -113,7 +112,11 @@ class Looks:
             await self._registry.aclose()
 
     def _local_urls(self) -> list[CoordinatorUrl]:
-        return [c.url for c in self.store.snapshot.coordinators if host_of(c.url) in self._here]
+        from sollol_tui.io.host import is_this_host
+
+        here = self._here or frozenset()
+        urls = [c.url for c in self.store.snapshot.coordinators]
+        return [url for url in urls if is_this_host(host_of(url), here)]
 
     async def _opened_registry(self, url: str) -> Registry:
         if self._registry is None:

@@ -156,7 +156,7 @@ class Requests:
     async def _events(self, attempt: _Attempt, pump: Pump) -> AsyncGenerator[AskEvent, None]:
         started_s = moved_s = self._store.now_s()
         while True:
-            events = await pump.take(WAITING_EVERY_S)
+            events = await pump.take(min(WAITING_EVERY_S, self._limit_s(attempt)))
             now_s = self._store.now_s()
             for event in self._read(attempt, events, now_s):
                 yield event

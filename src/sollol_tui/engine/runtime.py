@@ -90,10 +90,15 @@ def _answers(coordinator: CoordinatorState) -> bool:
 @asynccontextmanager
 async def opened(settings: Settings, store: Store, ledger: Ledger) -> AsyncIterator[Runtime]:
     """A runtime that polls until it is left. A bug in one of its tasks ends it with that error."""
+    failure: Exception | None = None
     async with asyncio.TaskGroup() as group:
         runtime = Runtime(settings, store, ledger, group)
         runtime.start()
         try:
             yield runtime
+        except Exception as error:  # noqa: BLE001 - raised again below, not inside a group
+            failure = error
         finally:
             await runtime.aclose()
+    if failure is not None:
+        raise failure
