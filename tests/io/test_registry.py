@@ -169,6 +169,18 @@ async def test_a_large_redis_is_walked_over_in_several_looks(
         assert len(result.backends) == 49
 
 
+async def test_a_slow_redis_is_walked_over_step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The walk leaves time for the values: a look ends in time with what it has."""
+    monkeypatch.setattr(registry_module, "SCAN_COUNT", 10)
+    monkeypatch.setattr(registry_module, "WALK_SHARE", 0.0)
+    keys = [f"rpc:backend:10.0.0.{n}:50052".encode() for n in range(20)]
+    async with FakeRedis(dict.fromkeys(keys, b"")).serving() as redis, opened(redis.url) as one:
+        for found in (10, 20):
+            result = await one.look(LONG_S)
+            assert isinstance(result, RegistryReport)
+            assert len(result.backends) == found
+
+
 async def test_loopback_addresses_in_a_redis_elsewhere_are_left_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

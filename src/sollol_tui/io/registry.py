@@ -39,6 +39,7 @@ MAX_VALUE_BYTES = 1 << 20
 MAX_READ_BYTES = 64 << 20  # of all values together
 SCAN_COUNT = 1000
 SCAN_STEPS = 50  # at each look, so that a Redis with millions of keys is not kept busy by us
+WALK_SHARE = 0.5  # of a look's time
 KEYS_PER_COMMAND = 200
 
 _PREFIXES = tuple(p.encode() for p in (RPC_NODE_PREFIX, GPU_PREFIX, RPC_BACKEND_PREFIX))
@@ -72,13 +73,11 @@ class Registry:
             return Fault(FaultKind.BAD_REQUEST, f"{redacted(self._url)} is no URL of a Redis")
         try:
             async with asyncio.timeout(within_s):
-                return await self._read(client)
+                return await self._read(client, within_s * WALK_SHARE)
         except TimeoutError:
-            fault = Fault(FaultKind.TIMEOUT, f"no answer within {within_s:g} s")
+            return Fault(FaultKind.TIMEOUT, f"no answer within {within_s:g} s")
         except (redis_errors.RedisError, OSError) as error:
-            fault = self._fault(error)
-        self._walk = _Walk()
-        return fault
+            return self._fault(error)
 
     async def aclose(self) -> None:
         """Close the connection."""
@@ -105,9 +104,9 @@ class Registry:
             self._client = client
         return self._client
 
-    async def _read(self, client: Redis) -> RegistryReport:
+    async def _read(self, client: Redis, walk_s: float) -> RegistryReport:
         asked_at_s = time.perf_counter()
-        await self._walk.go_on(client)
+        await self._walk.go_on(client, asked_at_s + walk_s)
         latency_ms = (time.perf_counter() - asked_at_s) * 1000 / self._walk.steps
         values, notes = await _values(client, [METADATA_KEY.encode(), *self._walk.keys()])
         if not self._walk.is_whole:
@@ -161,9 +160,10 @@ class _Walk:
         self.is_whole = False
         self.steps = 0  # of the last look
 
-    async def go_on(self, client: Redis) -> None:
+    async def go_on(self, client: Redis, until_s: float) -> None:
+        """Walk on, at least one step, until the end, the last step or the time is reached."""
         self.steps = 0
-        for _ in range(SCAN_STEPS):
+        while self.steps < SCAN_STEPS and (self.steps == 0 or time.perf_counter() < until_s):
             self.steps += 1
             self._cursor, keys = await client.scan(self._cursor, _PATTERN, SCAN_COUNT)
             self._found.update(key for key in keys if isinstance(key, bytes) and _is_known(key))
