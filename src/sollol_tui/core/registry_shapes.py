@@ -21,6 +21,8 @@ GPU_PREFIX = "sollol:gpu:"
 RPC_BACKEND_PREFIX = "rpc:backend:"
 GPU_STREAM_KEY = "sollol:gpu:stats"  # a stream among the strings; nobody reads it
 
+COORDINATOR_STAND_IN = "coordinator:0"  # an entry that means "the coordinator knows"
+
 SOURCE = "redis"
 MAX_NOTES = 20
 MAX_ENTRIES = 10_000  # of one list
@@ -182,6 +184,23 @@ def devices_told(document: Mapping[str, object]) -> str:
     return " · ".join(told)
 
 
+def node_text(entry: object) -> str:
+    """The address in an entry of a list of nodes: a text, `url`, or `host` and `port`."""
+    found = wire.fields(entry)
+    host = wire.text(found.get("host"))
+    return (
+        wire.text(entry)
+        or wire.text(found.get("url"))
+        or (_with_port(host, found.get("port")) if host else "")
+    )
+
+
+def backend_text(entry: object) -> str:
+    """The address in an entry of a list of RPC backends: a text, or `host` and `port`."""
+    found = wire.fields(entry)
+    return wire.text(entry) or _with_port(wire.text(found.get("host")), found.get("port"))
+
+
 # The router's metadata
 
 
@@ -193,7 +212,7 @@ def _read_metadata(
     if age_s is None:
         age_s = _age_by_ttl(ttl_s, _HOUR_S)
     for entry in wire.items(document.get("nodes"))[:MAX_ENTRIES]:
-        if text := _node_text(entry):
+        if text := node_text(entry):
             free_bytes = _mib(wire.fields(entry).get("gpu_free_mem"))
             reading.add_node(text, _NodeTold(age_s, free_bytes=free_bytes))
         else:
@@ -203,21 +222,12 @@ def _read_metadata(
     reading.apps.extend(_apps(document))
 
 
-def _node_text(entry: object) -> str:
-    if isinstance(entry, str):
-        return wire.text(entry)
-    found = wire.fields(entry)
-    host = wire.text(found.get("host"))
-    return wire.text(found.get("url")) or (host and _with_port(host, found.get("port")))
-
-
 def _read_backend_entry(reading: _Reading, entry: object, age_s: float | None) -> None:
-    found = wire.fields(entry)
-    text = wire.text(entry) or _with_port(wire.text(found.get("host")), found.get("port"))
-    if text == "coordinator:0":
-        return  # a stand-in for "the coordinator knows"
+    text = backend_text(entry)
+    if text == COORDINATOR_STAND_IN:
+        return
     if text:
-        reading.add_backend(text, age_s, devices_told(found))
+        reading.add_backend(text, age_s, devices_told(wire.fields(entry)))
     else:
         reading.note("an RPC backend without an address")
 
