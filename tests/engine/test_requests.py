@@ -17,6 +17,7 @@ from sollol_tui.core.asks import (
     Finished,
     Notice,
     Routed,
+    Seam,
     Thinking,
     Waiting,
 )
@@ -139,6 +140,60 @@ async def test_an_end_that_is_none_is_a_failure_and_what_came_stays(faults: Faul
         assert not those(events, Finished)
         assert at_rest(engine)
         assert engine.store.snapshot.totals.errors == 1
+
+
+LONG = "One answer, told by two, sentence after sentence, to its very end."
+
+
+async def test_an_answer_that_is_cut_goes_on_elsewhere_and_the_deltas_are_one_answer() -> None:
+    async with (
+        fakes.node(answer=LONG) as one,
+        fakes.node(answer=LONG) as two,
+        running(settings_for((one.url, two.url))) as engine,
+    ):
+        one.faults = two.faults = Faults(cut_after=4)
+        events: list[AskEvent] = []
+        async with aclosing(engine.ask(question())) as stream:
+            async for event in stream:
+                events.append(event)
+                if isinstance(event, Routed):  # whoever is asked second is sound
+                    first = those(events, Routed)[0].decision.target
+                    (two if first == one.url else one).faults = Faults()
+        assert text(events) == LONG
+        (seam,) = those(events, Seam)
+        assert {seam.from_target, seam.to_target} == {one.url, two.url}
+        assert 0 < seam.at_chars < len(LONG)
+        assert LONG[: seam.at_chars] == text(events[: events.index(seam)])
+        finished = events[-1]
+        assert isinstance(finished, Finished)
+        assert finished.tries == 2
+        assert at_rest(engine)
+
+
+async def test_a_coordinator_goes_on_with_what_a_node_began() -> None:
+    async with (
+        fakes.node(models=["llama3.3:70b"], answer=LONG) as node,
+        fakes.coordinator(model="llama3.3:70b", answer=LONG) as coordinator,
+        running(settings_for((node.url,), (coordinator.url,))) as engine,
+    ):
+        engine.choose_mode(Mode.MODEL)
+        coordinator.faults = Faults(cut_after=5)
+        events = await asked(engine, question("llama3.3:70b"))
+        assert text(events) == LONG
+        assert [s.to_target for s in those(events, Seam)] == [node.url]
+
+
+async def test_when_nobody_can_go_on_the_text_stays_and_is_marked() -> None:
+    async with (
+        fakes.node(faults=Faults(cut_after=4)) as one,
+        fakes.node(faults=Faults(cut_after=4)) as two,
+        running(settings_for((one.url, two.url))) as engine,
+    ):
+        events = await asked(engine)
+        failed = events[-1]
+        assert isinstance(failed, Failed)
+        assert failed.tries == 2
+        assert failed.kept_chars == len(text(events)) > 0
 
 
 async def test_silence_while_the_api_answers_is_a_stall_and_shown() -> None:

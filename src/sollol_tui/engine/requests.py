@@ -19,6 +19,7 @@ from sollol_tui.core.asks import (
     Progress,
     Routed,
     RouteDecision,
+    Seam,
     StreamEvent,
     Thinking,
     Thought,
@@ -40,22 +41,40 @@ MOVED_EVERY_S = 0.5
 LOAD_EXTRA_S = 300.0  # a cold model may take so long, and more the larger it is
 LOAD_EXTRA_S_PER_BYTE = 20.0 / 2**30
 
-OpenStream = Callable[[RouteDecision, AskRequest], AsyncGenerator[StreamEvent, None]]
+# The target and the question, and the text so far when another target began the answer.
+OpenStream = Callable[[RouteDecision, AskRequest, str], AsyncGenerator[StreamEvent, None]]
 
 # What the next candidate may do better. The rest would fail everywhere alike.
 _WORTH_ANOTHER_TRY = set(FaultKind) - {FaultKind.BAD_REQUEST, FaultKind.STOPPED}
 
 
+class _Answer:
+    """One question's answer so far, over all targets that wrote at it."""
+
+    def __init__(self, request: AskRequest, request_id: str, started_s: float) -> None:
+        self.request = request
+        self.id = request_id
+        self.started_s = started_s
+        self.tries = 0
+        self.text: list[str] = []
+        self.chars = 0
+        self.tokens = 0  # written by targets that failed later
+        self.writer = ""  # the target that wrote last
+        self.excluded: dict[str, str] = {}
+        self.fault: Fault | None = None
+        self.first_token_at_s: float | None = None
+
+
 class _Attempt:
     """One try at one target: what came of it so far."""
 
-    def __init__(self, request_id: str, decision: RouteDecision, started_s: float) -> None:
-        self.id = request_id
+    def __init__(self, answer: _Answer, decision: RouteDecision, started_s: float) -> None:
+        self.answer = answer
+        self.id = answer.id
         self.decision = decision
         self.target = decision.target or ""
         self.meter = Meter(started_s)
         self.tokens = 0
-        self.chars = 0
         self.told_s = started_s
         self.progress: Progress | None = None
         self.end: End | None = None
@@ -78,48 +97,58 @@ class Requests:
     async def ask(self, request: AskRequest) -> AsyncGenerator[AskEvent, None]:
         """Route the question and stream the answer (see `core.asks` for the events).
 
-        A failure before the first token goes to the next candidate, and is said. After it the
-        text stays and the request ends as failed. Closing the generator stops the answer.
+        A failure before the first token goes to the next candidate; after it another target that
+        has the same model goes on with the text so far, and a `Seam` marks where. The joined
+        deltas are the answer, seams and all. Closing the generator stops the answer.
         """
-        started_s = self._store.now_s()
-        request_id = f"r{next(self._numbers)}"
-        excluded: dict[str, str] = {}
-        fault: Fault | None = None
-        for tries in count(1):
-            decision = self._decide(request, excluded, f"{request_id}.{tries}")
+        answer = _Answer(request, f"r{next(self._numbers)}", self._store.now_s())
+        while True:
+            decision = self._decide(answer)
             if decision.target is None:
-                reason = fault or Fault(FaultKind.NOT_FOUND, decision.reason)
-                yield Failed(reason, None, 0, tries - 1)
+                yield self._given_up(answer, decision)
                 return
-            attempt = self._claim(request_id, request, decision)
+            answer.tries += 1
+            attempt = self._claim(answer, decision)
             yield Routed(decision)
-            async with aclosing(self._stream(attempt, request, tries)) as events:
+            if answer.chars:
+                yield Seam(answer.writer, attempt.target, answer.chars)
+            async with aclosing(self._stream(attempt)) as events:
                 async for event in events:
                     yield event
             if attempt.end is not None:
-                yield self._finished(attempt, attempt.end, started_s, tries)
+                yield self._finished(attempt, attempt.end)
                 return
-            fault = attempt.fault or Fault(FaultKind.CUT)
-            if attempt.chars or fault.kind not in _WORTH_ANOTHER_TRY:
-                yield Failed(fault, attempt.target, attempt.chars, tries)
+            fault = self._note_failure(attempt)
+            if fault.kind not in _WORTH_ANOTHER_TRY and not answer.chars:
+                yield Failed(fault, attempt.target, 0, answer.tries)
                 return
-            excluded[attempt.target] = f"failed this request: {fault.words}"
-            yield Notice(f"{decision.name}: {fault}. Trying the next one.")
+            yield Notice(_failure_words(decision.name, fault, answer.chars))
 
-    def _decide(
-        self, request: AskRequest, excluded: dict[str, str], decision_id: str
-    ) -> RouteDecision:
+    def _given_up(self, answer: _Answer, decision: RouteDecision) -> Failed:
+        fault = answer.fault or Fault(FaultKind.NOT_FOUND, decision.reason)
+        return Failed(fault, answer.writer or None, answer.chars, answer.tries)
+
+    def _note_failure(self, attempt: _Attempt) -> Fault:
+        answer = attempt.answer
+        fault = attempt.fault or Fault(FaultKind.CUT)
+        answer.fault = fault
+        answer.tokens += attempt.tokens
+        answer.excluded[attempt.target] = f"failed this request: {fault.words}"
+        return fault
+
+    def _decide(self, answer: _Answer) -> RouteDecision:
         now_s = self._store.now_s()
+        request = answer.request
         circumstances = Circumstances(
             snapshot=self._store.snapshot,
             now_s=now_s,
             threshold_parameters=self._settings.threshold_parameters,
             records=self._ledger.records,
             served=self._ledger.served,
-            excluded=excluded,
+            excluded=answer.excluded,
             affinity=self._ledger.affinity(request.conversation, now_s),
         )
-        decision = choose(request, circumstances, decision_id)
+        decision = choose(request, circumstances, f"{answer.id}.{answer.tries + 1}")
         self._log(decision)
         return decision
 
@@ -131,27 +160,25 @@ class Requests:
         text = f"{decision.model} → {decision.name} · {decision.reason}"
         self._store.log("info", "route", decision.id, text, decision)
 
-    def _claim(self, request_id: str, request: AskRequest, decision: RouteDecision) -> _Attempt:
+    def _claim(self, answer: _Answer, decision: RouteDecision) -> _Attempt:
         """Count the request at its target before anything is awaited: the next one sees it."""
         now_s = self._store.now_s()
-        attempt = _Attempt(request_id, decision, now_s)
-        self._store.apply(RequestClaimed(request_id, attempt.target, request.model, now_s))
+        request = answer.request
+        attempt = _Attempt(answer, decision, now_s)
+        self._store.apply(RequestClaimed(answer.id, attempt.target, request.model, now_s))
         self._ledger.claim(attempt.target)
         self._ledger.remember(request.conversation, attempt.target, now_s)
         return attempt
 
-    async def _stream(
-        self, attempt: _Attempt, request: AskRequest, tries: int
-    ) -> AsyncGenerator[AskEvent, None]:
+    async def _stream(self, attempt: _Attempt) -> AsyncGenerator[AskEvent, None]:
+        answer = attempt.answer
+        stream = self._open_stream(attempt.decision, answer.request, "".join(answer.text))
         try:
-            async with (
-                Pump(self._open_stream(attempt.decision, request)) as pump,
-                aclosing(self._events(attempt, pump)) as events,
-            ):
+            async with Pump(stream) as pump, aclosing(self._events(attempt, pump)) as events:
                 async for event in events:
                     yield event
         finally:
-            self._ended(attempt, request, tries)
+            self._ended(attempt)
 
     async def _events(self, attempt: _Attempt, pump: Pump) -> AsyncGenerator[AskEvent, None]:
         started_s = moved_s = self._store.now_s()
@@ -189,8 +216,7 @@ class Requests:
                 case Broken():
                     attempt.fault = event.fault
         if text:
-            said.append(Delta("".join(text)))
-            attempt.chars += len(said[-1].text) if isinstance(said[-1], Delta) else 0
+            said.append(_written(attempt, "".join(text)))
         self._count(attempt, sum(isinstance(e, (Token, Thought)) for e in events), now_s)
         return said
 
@@ -199,6 +225,8 @@ class Requests:
             return
         first = not attempt.tokens
         attempt.tokens += tokens
+        if attempt.answer.first_token_at_s is None:
+            attempt.answer.first_token_at_s = now_s
         for _ in range(tokens):
             attempt.meter.stamp(now_s)
         if first or now_s - attempt.told_s >= MOVED_EVERY_S:
@@ -229,18 +257,18 @@ class Requests:
         size = next((m.size_bytes for m in models if model_key(m.name) == key), None)
         return limit_s + LOAD_EXTRA_S + LOAD_EXTRA_S_PER_BYTE * (size or 0)
 
-    def _ended(self, attempt: _Attempt, request: AskRequest, tries: int) -> None:
+    def _ended(self, attempt: _Attempt) -> None:
         now_s = self._store.now_s()
         fault = attempt.fault
         self._store.apply(RequestEnded(attempt.id, attempt.target, now_s, attempt.tokens, fault))
         usage = attempt.end.usage if attempt.end else None
         sample = Sample(
             at_s=now_s,
-            model=request.model,
+            model=attempt.decision.model,
             mode=attempt.decision.mode,
             kind=attempt.decision.kind or "node",
             target=attempt.target,
-            tries=tries,
+            tries=attempt.answer.tries,
             ttft_s=attempt.meter.ttft_s,
             total_s=now_s - attempt.meter.started_at_s,
             decode_tps=(usage.decode_tps if usage else None) or attempt.meter.decode_tps,
@@ -254,12 +282,28 @@ class Requests:
             self._store.log("warn", "route", attempt.decision.id, f"{name}: {fault}")
             self.on_failure(attempt.target)
 
-    def _finished(self, attempt: _Attempt, end: End, started_s: float, tries: int) -> Finished:
-        usage = end.usage
+    def _finished(self, attempt: _Attempt, end: End) -> Finished:
+        answer, usage = attempt.answer, end.usage
         if usage.decode_tps is None:
             usage = usage._replace(decode_tps=attempt.meter.decode_tps)
+        if answer.tokens and usage.completion_tokens is not None:
+            usage = usage._replace(completion_tokens=usage.completion_tokens + answer.tokens)
         outcome: Literal["complete", "length"] = "length" if end.reason == "length" else "complete"
-        ttft_s = attempt.meter.ttft_s
-        if ttft_s is not None:
-            ttft_s += attempt.meter.started_at_s - started_s  # the tries before count, too
-        return Finished(outcome, usage, ttft_s, self._store.now_s() - started_s, tries)
+        first_at_s = answer.first_token_at_s
+        ttft_s = None if first_at_s is None else first_at_s - answer.started_s
+        total_s = self._store.now_s() - answer.started_s
+        return Finished(outcome, usage, ttft_s, total_s, answer.tries)
+
+
+def _written(attempt: _Attempt, text: str) -> Delta:
+    answer = attempt.answer
+    answer.text.append(text)
+    answer.chars += len(text)
+    answer.writer = attempt.target
+    return Delta(text)
+
+
+def _failure_words(name: str, fault: Fault, kept_chars: int) -> str:
+    if kept_chars:
+        return f"{name}: {fault}. The answer goes on elsewhere, if anything has the model."
+    return f"{name}: {fault}. Trying the next one."

@@ -51,12 +51,12 @@ class Runtime:
         await self.http.aclose()
 
     def _open_stream(
-        self, decision: RouteDecision, request: AskRequest
+        self, decision: RouteDecision, request: AskRequest, so_far: str
     ) -> AsyncGenerator[StreamEvent, None]:
         server = self.looks.server(decision.target or "")
         if decision.kind == "coordinator":
-            return llamacpp.chat(self.http, server, request)
-        return ollama.chat(self.http, server, request)
+            return llamacpp.chat(self.http, server, request, so_far)
+        return ollama.chat(self.http, server, request, so_far)
 
     def _react(self, before: ClusterSnapshot, after: ClusterSnapshot) -> None:
         """New targets get a task; a coordinator that came or went is looked into at once."""
