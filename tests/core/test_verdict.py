@@ -42,9 +42,10 @@ def test_a_target_that_anybody_named_must_answer(source: str) -> None:
     assert silent(with_node(NodeStatus.DOWN, "localhost", source), False) == ["n"]
 
 
-def test_the_usual_place_on_this_machine_need_not_answer() -> None:
-    assert silent(with_node(NodeStatus.DOWN, "localhost"), False) == []
-    assert configured(with_node(NodeStatus.UP, "localhost"), False) == []
+@pytest.mark.parametrize("source", ["localhost", "process"])
+def test_what_was_looked_at_unasked_need_not_answer(source: str) -> None:
+    assert silent(with_node(NodeStatus.DOWN, source), False) == []
+    assert configured(with_node(NodeStatus.UP, source), False) == []
 
 
 @pytest.mark.parametrize(

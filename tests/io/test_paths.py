@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from sollol_tui.io import paths
+from sollol_tui.io.sollol_files import BACKENDS_FILE, NODES_FILE, SETTINGS_FILE
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the customs of Linux")
@@ -28,3 +29,20 @@ def test_a_variable_names_another_configuration_file() -> None:
 def test_asking_for_a_place_makes_nothing() -> None:
     for place in (paths.config_dir, paths.state_dir, paths.data_dir, paths.cache_dir):
         assert not place().exists()
+
+
+def test_sollols_files_are_the_ones_that_are_read() -> None:
+    assert paths.SOLLOL_FILES == (SETTINGS_FILE, NODES_FILE, BACKENDS_FILE)
+
+
+@pytest.mark.parametrize("place", ["home", "here"])
+def test_sollol_is_here_when_one_of_its_files_is(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    assert not paths.is_sollol_here()
+    folder = here if place == "here" else Path(os.environ["HOME"])
+    (folder / BACKENDS_FILE).touch()
+    assert paths.is_sollol_here()

@@ -192,14 +192,30 @@ def test_sollols_files_are_the_weakest_source() -> None:
 
 
 def test_sollols_mode_and_model_begin_with_and_give_way_to_what_was_chosen_here() -> None:
-    said = {"model": "codellama:13b", "model_sharding_enabled": True}
+    said = {"model": "codellama", "model_sharding_enabled": True}
     said |= {"task_distribution_enabled": False}
     (home() / ".synapticllamas.json").write_text(json.dumps(said))
     settings = load_settings({}).settings
-    assert (settings.mode, settings.model) == (Mode.MODEL, "codellama:13b")
+    assert (settings.mode, settings.model) == (Mode.MODEL, "codellama:latest")
     write_kept(state_dir(), Kept(mode=Mode.OFF, model="llama3:8b"))
     settings = load_settings({}).settings
     assert (settings.mode, settings.model) == (None, "")
+
+
+@pytest.mark.parametrize(
+    ("redis", "url"),
+    [
+        ({"redis_host": "localhost", "redis_port": 6379, "redis_db": 0}, None),
+        ({"redis_host": "10.0.0.1", "redis_port": 6379}, "redis://10.0.0.1:6379"),
+    ],
+)
+def test_sollols_redis_counts_only_when_it_is_not_the_usual_one(
+    redis: dict[str, object], url: str | None
+) -> None:
+    (home() / ".synapticllamas.json").write_text(json.dumps(redis))
+    resolved = load_settings({})
+    assert resolved.is_default("redis_url") is (url is None)
+    assert url is None or resolved.settings.redis_url == url
 
 
 def test_every_setting_has_a_meaning() -> None:

@@ -70,7 +70,7 @@ def test_a_whole_answer_goes_to_stdout_and_all_else_to_stderr() -> None:
     assert err == (
         "→ a (http://a:11434): least busy\n"
         "waiting: the model is loaded first\n"
-        "42 tokens · 34.2 tok/s · first after 0.2 s · 3.9 s\n"
+        "42 tokens · 34.2 tok/s · first after 210 ms · 3.9 s\n"
     )
 
 

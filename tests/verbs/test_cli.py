@@ -74,7 +74,7 @@ def test_importing_the_command_loads_nothing_that_costs_time() -> None:
 def test_all_that_comes_before_the_screen_loads_no_network_library_and_no_loop() -> None:
     loaded = modules_of(START_WITHOUT_SCREEN)
     assert "sollol_tui.io.settings_file" in loaded
-    assert not loaded & {*COSTLY, "argparse", "tomllib", "difflib"}
+    assert not loaded & {*COSTLY, "argparse", "tomllib", "difflib", "sollol_tui.io.sollol_files"}
 
 
 def test_the_version_is_the_one_of_the_project() -> None:

@@ -59,9 +59,9 @@ def test_paths_say_where_and_whether() -> None:
     spoken = voice()
     assert show_paths({}, None, spoken) == 0
     lines = heard(spoken)[0].splitlines()
-    assert lines[0] == f"configuration  {path}"
+    assert lines[0] == f"configuration         {path}"
     state_dir = Path(os.environ["HOME"]) / "state" / "sollol-tui"
-    assert lines[1] == f"state          {state_dir}  (not there yet)"
+    assert lines[1] == f"state                 {state_dir}  (not there)"
 
 
 def test_paths_follow_a_named_configuration_file() -> None:

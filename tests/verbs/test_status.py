@@ -166,7 +166,7 @@ def test_all_that_is_configured_answers() -> None:
 def test_the_usual_place_may_be_empty_and_is_shown_as_what_it_is() -> None:
     code, out, _ = run(ClusterSnapshot(nodes=(USUAL,)))
     assert code == 0
-    assert "connection refused (not configured: looked at as the usual place)" in out
+    assert "connection refused (not configured: looked at unasked)" in out
     assert out.splitlines()[-1].startswith("Nothing is configured")
 
 

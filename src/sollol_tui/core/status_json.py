@@ -38,7 +38,7 @@ def finite(number: float | None, digits: int = 3) -> float | None:
     """A measured number as JSON can hold it: rounded, and null when it is no number."""
     if number is None or not isfinite(number):
         return None
-    return round(number, digits)
+    return round(number, digits) + 0.0  # -0.0 is no figure for people
 
 
 def _coordinator(state: CoordinatorState) -> dict[str, object]:

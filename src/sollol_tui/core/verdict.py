@@ -1,7 +1,8 @@
 """What of the configured cluster does not answer: the exit code of `status`.
 
 Configured is what anybody named: a file, a variable, a flag, a registry, a hand, a coordinator's
-`--rpc`. What is only looked at because it is the usual place on this machine is not.
+`--rpc`. What was looked at because it is the usual place on this machine, or found because it
+runs here, is not.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from sollol_tui.core.state import (
     RegistryStatus,
 )
 
-USUAL_PLACE = "localhost"
+_UNASKED = ("localhost", "process")
 
 _NODE_ANSWERS = (NodeStatus.UP, NodeStatus.STARTING, NodeStatus.SATURATED)
 _COORDINATOR_ANSWERS = (
@@ -31,7 +32,7 @@ _NEVER_REACHED = (FaultKind.UNREACHABLE, FaultKind.NAME)
 
 def is_configured(sources: tuple[str, ...]) -> bool:
     """Whether anybody named the target."""
-    return any(source != USUAL_PLACE for source in sources)
+    return any(source not in _UNASKED for source in sources)
 
 
 def configured(snapshot: ClusterSnapshot, registry_is_configured: bool) -> list[str]:

@@ -5,6 +5,7 @@ Nothing here makes a directory: whoever writes does.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,6 +13,9 @@ import platformdirs
 
 APP = "sollol-tui"
 CONFIG_VARIABLE = "SOLLOL_TUI_CONFIG"
+
+SOLLOL_FILES = (".synapticllamas.json", ".synapticllamas_nodes.json", "rpc_backends.conf")
+"""What SOLLOL and SynapticLlamas keep at home; the last may lie in the working directory too."""
 
 
 def config_dir() -> Path:
@@ -38,3 +42,9 @@ def data_dir() -> Path:
 def cache_dir() -> Path:
     """What can be made again."""
     return platformdirs.user_cache_path(APP, appauthor=False)
+
+
+def is_sollol_here() -> bool:
+    """Whether any of SOLLOL's files may be there: most people have none, and need no reader."""
+    folders = (os.path.expanduser("~"), os.curdir)
+    return any(os.path.exists(os.path.join(f, n)) for f in folders for n in SOLLOL_FILES)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import cast
 
+from sollol_tui.core.ids import parse_model_name
 from sollol_tui.core.settings import BackendSetting, CoordinatorSetting, NodeSetting
 from sollol_tui.core.settings_merge import (
     Origin,
@@ -18,12 +19,12 @@ from sollol_tui.core.settings_merge import (
 )
 from sollol_tui.core.settings_old import from_old_variables
 from sollol_tui.core.state import Mode
-from sollol_tui.io.paths import CONFIG_VARIABLE, config_file, state_dir
+from sollol_tui.io.paths import CONFIG_VARIABLE, config_file, is_sollol_here, state_dir
 from sollol_tui.io.settings_secrets import SecretReader, Table
 
 __all__ = ["Origin", "Resolved", "SettingsError", "load_settings"]
 
-SOLLOL_FILE = "sollol-file"
+_THEIR_USUAL_REDIS = "redis://localhost:6379"
 _PATH_KEYS = ("model_path", "ollama_models")
 
 
@@ -41,7 +42,7 @@ def load_settings(
     old, old_notes = from_old_variables(env)
     statements = [*ours, *old, *from_variables(env), *flags]
     notes += old_notes
-    if _wants_sollol_files(statements):
+    if _wants_sollol_files(statements) and is_sollol_here():
         theirs, their_notes = _read_theirs()
         statements = [*theirs, *statements]
         notes += their_notes
@@ -116,17 +117,18 @@ def _wants_sollol_files(statements: Iterable[Statement]) -> bool:
 
 def _read_theirs() -> tuple[list[Statement], list[str]]:
     """What SOLLOL's and SynapticLlamas' files say: the weakest statements after the defaults."""
-    from sollol_tui.io.sollol_files import read_sollol_files
+    from sollol_tui.io.sollol_files import SOURCE, read_sollol_files
 
     files = read_sollol_files()
     said_by = ", ".join(str(path) for path in files.read)
     values: dict[str, object] = {
-        "nodes": tuple(NodeSetting(n.url, n.name, source=SOLLOL_FILE) for n in files.nodes),
+        "nodes": tuple(NodeSetting(n.url, n.name, source=SOURCE) for n in files.nodes),
         "coordinators": tuple(
-            CoordinatorSetting(c.url, c.name, source=SOLLOL_FILE) for c in files.coordinators
+            CoordinatorSetting(c.url, c.name, source=SOURCE) for c in files.coordinators
         ),
-        "backends": tuple(BackendSetting(b.address, SOLLOL_FILE) for b in files.backends),
-        "redis_url": files.redis_url,
+        "backends": tuple(BackendSetting(b.address, SOURCE) for b in files.backends),
+        # Its file always names a Redis: the usual one says nothing about this set-up.
+        "redis_url": None if files.redis_url == _THEIR_USUAL_REDIS else files.redis_url,
         **_until_chosen_here(files.mode, files.model),
     }
     said = [Statement(key, value, said_by) for key, value in values.items() if value]
@@ -140,4 +142,7 @@ def _until_chosen_here(mode: Mode | None, model: str | None) -> dict[str, object
     from sollol_tui.io.kept import read_kept
 
     kept = read_kept(state_dir())
-    return {"mode": None if kept.mode else mode, "model": None if kept.model else model}
+    return {
+        "mode": None if kept.mode else mode,
+        "model": None if kept.model or not model else parse_model_name(model),
+    }

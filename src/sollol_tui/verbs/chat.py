@@ -258,7 +258,7 @@ def finished_text(event: Finished) -> str:
     parts = [
         "" if tokens is None else f"{tokens} tokens",
         units.rate(event.usage.decode_tps) if event.usage.decode_tps is not None else "",
-        "" if event.ttft_s is None else f"first after {units.duration(event.ttft_s)}",
+        "" if event.ttft_s is None else f"first after {units.latency(event.ttft_s * 1000)}",
         units.duration(event.total_s),
         f"{event.tries} tries" if event.tries > 1 else "",
     ]

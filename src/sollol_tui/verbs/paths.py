@@ -12,16 +12,18 @@ from sollol_tui.verbs.voice import Voice
 
 def show_paths(env: Mapping[str, str], config: Path | None, voice: Voice) -> int:
     """Every place this program reads or writes, and whether it is there yet."""
-    places = {
-        "configuration": config.expanduser() if config else paths.config_file(env),
-        "state": paths.state_dir(),
-        "data": paths.data_dir(),
-        "cache": paths.cache_dir(),
-        "crash reports": paths.state_dir() / "crash-*.txt",
-    }
-    width = max(len(name) for name in places)
-    for name, path in places.items():
-        missing = "" if _is_there(path) else "  (not there yet)"
+    home = Path("~").expanduser()
+    places = [
+        ("configuration", config.expanduser() if config else paths.config_file(env)),
+        ("state", paths.state_dir()),
+        ("data", paths.data_dir()),
+        ("cache", paths.cache_dir()),
+        ("crash reports", paths.state_dir() / "crash-*.txt"),
+        *(("SOLLOL's (read only)", home / name) for name in paths.SOLLOL_FILES),
+    ]
+    width = max(len(name) for name, _ in places)
+    for name, path in places:
+        missing = "" if _is_there(path) else "  (not there)"
         voice.say(f"{name:{width}}  {plain_line(str(path))}{missing}")
     return 0
 

@@ -209,5 +209,5 @@ def _row(cells: Sequence[str], more: str) -> _Row:
 def _trouble(fault: Fault | None, sources: tuple[str, ...]) -> str:
     if fault is None:
         return ""
-    usual = "" if is_configured(sources) else " (not configured: looked at as the usual place)"
+    usual = "" if is_configured(sources) else " (not configured: looked at unasked)"
     return f"{fault}{usual}"
