@@ -21,16 +21,13 @@ from sollol_tui.ui.arguments import (
     target_choices,
     theme_choices,
 )
+from sollol_tui.ui.refused import Refused
 
 if TYPE_CHECKING:
     from sollol_tui.ui.app import SollolApp
 
 Run = Callable[["SollolApp", str], str | None]
 Choices = Callable[[ClusterSnapshot], tuple[str, ...]]
-
-
-class Refused(Exception):  # noqa: N818 - a refusal is an answer, not a fault of the program
-    """A command was understood and cannot be done; the text is the sentence to show."""
 
 
 class Command(NamedTuple):
@@ -146,9 +143,9 @@ def _theme(app: SollolApp, argument: str) -> str | None:
 
 def _filter(app: SollolApp, argument: str) -> str | None:
     if argument:
-        app.dashboard.filter_pane(argument)
+        app.dashboard.filterable().filter(argument)
     else:
-        app.dashboard.ask_filter()
+        dialogs.ask_filter(app)
     return None
 
 
@@ -192,19 +189,19 @@ COMMANDS: tuple[Command, ...] = (
         "detail",
         "Detail",
         "Everything known about the row",
-        lambda app, _: app.dashboard.open_detail(),
+        lambda app, _: dialogs.open_detail(app),
     ),
     Command(
         "actions",
         "Actions",
         "What can be done with the row",
-        lambda app, _: app.dashboard.open_actions(),
+        lambda app, _: dialogs.open_actions(app),
     ),
     Command(
         "copy",
         "Copy",
         "Copy the row's address, or the line, to the clipboard",
-        lambda app, _: app.dashboard.copy_row(),
+        lambda app, _: dialogs.copy_row(app),
     ),
     Command(
         "sort",
@@ -267,6 +264,12 @@ COMMANDS: tuple[Command, ...] = (
         "Go to the events and routing decisions",
         _show_pane("events"),
         words=("log",),
+    ),
+    Command(
+        "errors",
+        "Errors",
+        "Show only what went wrong in the events, or all again",
+        lambda app, _: app.dashboard.toggle_errors(),
     ),
     Command(
         "stats",

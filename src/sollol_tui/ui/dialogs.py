@@ -5,22 +5,34 @@ Their screens are imported when they are opened, so that the first frame does no
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sollol_tui.core import units
 from sollol_tui.core.ids import OLLAMA_PORT, short_name
 from sollol_tui.core.state import Mode
+from sollol_tui.ui.messages import CopyAsked
+from sollol_tui.ui.refused import Refused
 
 if TYPE_CHECKING:
     from sollol_tui.ui.app import SollolApp
     from sollol_tui.ui.screens.detail import Describe
+    from sollol_tui.ui.subjects import Subject
 
 
 def ask_command(app: SollolApp, text: str = "", problem: str = "") -> None:
     """Open the command line, with a text to go on from and the reason why it is open again."""
     from sollol_tui.ui.screens.prompt_line import CommandLine
 
-    app.push_screen(CommandLine(app.snapshot, text, problem), app.run_line)
+    app.open(CommandLine(app.snapshot, text, problem), app.run_line)
+
+
+def ask_filter(app: SollolApp) -> None:
+    """Open the filter line for the pane that has the focus."""
+    from sollol_tui.ui.screens.prompt_line import FilterLine
+
+    pane = app.dashboard.filterable()
+    app.open(FilterLine(pane.filter, pane.filter_text))
 
 
 def pick_mode(app: SollolApp, start: Mode | None = None) -> None:
@@ -32,7 +44,7 @@ def pick_mode(app: SollolApp, start: Mode | None = None) -> None:
             app.tell(apply_mode(app, *choice))
 
     threshold = units.parameters(app.engine.settings.threshold_parameters)
-    app.push_screen(ModePicker(app.snapshot, start, threshold), apply)
+    app.open(ModePicker(app.snapshot, start, threshold), apply)
 
 
 def apply_mode(app: SollolApp, mode: Mode, pinned: str = "") -> str:
@@ -57,7 +69,7 @@ def ask_to_remove(app: SollolApp, target: str) -> None:
                 f"{target} was not added by hand: its source would bring it back.", refused=True
             )
 
-    app.push_screen(ConfirmScreen(f"Forget {target}?", "Forget it"), remove)
+    app.open(ConfirmScreen(f"Forget {target}?", "Forget it"), remove)
 
 
 def show_help(app: SollolApp) -> None:
@@ -66,14 +78,52 @@ def show_help(app: SollolApp) -> None:
     from sollol_tui.ui.screens.help import HelpScreen
 
     keys = live_keys(app.dashboard)
-    app.push_screen(HelpScreen(keys, ascii_only=app.engine.settings.ascii))
+    app.open(HelpScreen(keys, ascii_only=app.engine.settings.ascii))
 
 
 def show_status(app: SollolApp) -> None:
     """What is wrong, with its cause, and what is well."""
     from sollol_tui.ui.overview import status_lines
 
-    show_detail(app, "Status", status_lines)
+    describe = partial(status_lines, ascii_only=app.engine.settings.ascii)
+    show_detail(app, "Status", describe)
+
+
+def open_detail(app: SollolApp) -> None:
+    """Everything known about what the cursor is on."""
+    from sollol_tui.ui.subjects import describe
+
+    subject = _subject(app)
+    show_detail(
+        app, subject.title, partial(describe, subject, app.engine.store), copied=subject.copied
+    )
+
+
+def open_actions(app: SollolApp) -> None:
+    """What can be done with the row, as a list to choose from."""
+    from sollol_tui.ui.screens.choice import ChoiceScreen, Item
+
+    subject = _subject(app)
+    may_change = not app.engine.settings.read_only
+    items = [
+        Item("detail", "Everything known about it"),
+        Item("copy", "Copy its address" if subject.actions else "Copy the line"),
+        *(Item(a.line, a.text) for a in subject.actions if may_change or not a.changes),
+    ]
+    app.open(ChoiceScreen(subject.title, items), app.run_line)
+
+
+def copy_row(app: SollolApp) -> None:
+    """The address of what the cursor is on, to the clipboard."""
+    copied = _subject(app).copied
+    app.post_message(CopyAsked(copied, copied))
+
+
+def _subject(app: SollolApp) -> Subject:
+    subject = app.dashboard.subject()
+    if subject is None:
+        raise Refused("There is no row here.")
+    return subject
 
 
 def show_detail(app: SollolApp, title: str, describe: Describe, copied: str = "") -> None:
@@ -81,7 +131,7 @@ def show_detail(app: SollolApp, title: str, describe: Describe, copied: str = ""
     from sollol_tui.ui.screens.detail import DetailScreen
 
     now_s, ascii_only = app.engine.store.now_s(), app.engine.settings.ascii
-    app.push_screen(
+    app.open(
         DetailScreen(title, describe, app.snapshot, now_s, copied=copied, ascii_only=ascii_only)
     )
 
@@ -97,4 +147,4 @@ def leave(app: SollolApp) -> None:
         if answer == YES:
             app.exit()
 
-    app.push_screen(ConfirmScreen("An answer is being written", "Quit and stop it"), quit_for)
+    app.open(ConfirmScreen("An answer is being written", "Quit and stop it"), quit_for)

@@ -29,7 +29,7 @@ def key_hints(screen: Screen[None]) -> tuple[list[Segment], list[Segment]]:
     for number, key in enumerate(key for key in live_keys(screen) if key.is_hint):
         if key.id == _LAST:
             right.append(_hint(key, KEPT))
-        elif key.id == _FIRST:
+        elif key.command == _FIRST:
             left.insert(0, _hint(key, KEPT - 1))
         else:
             left.append(_hint(key, KEPT - 2 - number))
@@ -37,7 +37,7 @@ def key_hints(screen: Screen[None]) -> tuple[list[Segment], list[Segment]]:
 
 
 def _hint(key: LiveKey, priority: int) -> Segment:
-    return Segment(((key.names[0], "key"), (f" {key.title}", "")), priority, key.command)
+    return Segment(((key.names[0], "key"), (f" {key.title}", "")), priority, key.deed)
 
 
 def tab_segments(shown: str) -> list[Segment]:

@@ -23,22 +23,40 @@ DIALOG = Binding.Group("In a dialog")
 
 
 def command_key(
+    keys: str, command: str, group: Binding.Group, *, id_: str = "", show: bool = False
+) -> Binding:
+    """The binding of a command; `id_` where it is not the command's name."""
+    return _binding(keys, "command", command, group, id_, show=show)
+
+
+def letter(
+    key: str, command: str, group: Binding.Group, *, show: bool = False, id_: str = ""
+) -> Binding:
+    """The binding of a command to a key that inputs take as text: it works outside of them.
+
+    The app takes it before the focused widget does, and opens what it opens before it takes the
+    next key: what is typed ahead arrives where it was meant to (see `SollolApp.check_action`).
+    """
+    return _binding(key, "letter", command, group, id_, show=show, priority=True)
+
+
+def _binding(
     keys: str,
+    action: str,
     command: str,
     group: Binding.Group,
+    id_: str,
     *,
-    name: str = "",
-    show: bool = False,
+    show: bool,
     priority: bool = False,
 ) -> Binding:
-    """The binding of a command; `name` tells two bindings of one command apart."""
     entry = BY_NAME[command]
     return Binding(
         keys,
-        f"app.command('{command}')",
+        f"app.{action}('{command}')",
         entry.title,
         tooltip=entry.help,
-        id=name or command.replace(" ", "."),
+        id=id_ or command,
         group=group,
         show=show,
         priority=priority,
@@ -46,30 +64,49 @@ def command_key(
 
 
 APP_KEYS = [
-    command_key("ctrl+q", "quit", ANYWHERE, name="quit.always", show=True, priority=True),
+    Binding(
+        "ctrl+q",
+        "quit",
+        "Quit",
+        tooltip="Leave at once, from anywhere",
+        id="quit.always",
+        group=ANYWHERE,
+        priority=True,
+    ),
+    Binding(
+        "ctrl+p",
+        "command_palette",
+        BY_NAME["palette"].title,
+        tooltip=BY_NAME["palette"].help,
+        id="palette",
+        group=ANYWHERE,
+    ),
     Binding("ctrl+c", "help_quit", "", id="quit.hint", show=False, system=True),
 ]
 """Keys that work everywhere, dialogs and inputs included."""
 
 DASHBOARD_KEYS = [
-    command_key("question_mark,f1", "help", ANYWHERE, show=True),
-    command_key("colon", "command", ANYWHERE, show=True),
-    command_key("slash", "filter", ROWS, show=True),
-    command_key("m,ctrl+o", "mode", CLUSTER, show=True),
-    command_key("s", "sort", ROWS, show=True),
-    command_key("S", "reverse", ROWS),
-    command_key("z", "zoom", GO, show=True),
-    command_key("p", "pause", CLUSTER, show=True),
-    command_key("r", "refresh", CLUSTER, show=True),
-    command_key("y", "copy", ROWS, show=True),
-    command_key("a", "actions", ROWS, show=True),
-    command_key("ctrl+p", "palette", ANYWHERE, show=True),
-    command_key("T", "theme", ANYWHERE),
-    *(command_key(str(number), pane, GO) for number, pane in enumerate(PANES, start=1)),
+    letter("question_mark", "help", ANYWHERE, show=True),
+    command_key("f1", "help", ANYWHERE, id_="help.anywhere", show=True),
+    letter("colon", "command", ANYWHERE, show=True),
+    letter("slash", "filter", ROWS, show=True),
+    letter("m", "mode", CLUSTER, show=True),
+    command_key("ctrl+o", "mode", CLUSTER, id_="mode.anywhere", show=True),
+    letter("s", "sort", ROWS, show=True),
+    letter("S", "reverse", ROWS),
+    letter("z", "zoom", GO, show=True),
+    letter("p", "pause", CLUSTER, show=True),
+    letter("r", "refresh", CLUSTER, show=True),
+    letter("y", "copy", ROWS, show=True),
+    letter("a", "actions", ROWS, show=True),
+    letter("e", "errors", ROWS, show=True),
+    command_key("enter", "detail", ROWS),
+    letter("T", "theme", ANYWHERE),
+    *(letter(str(number), pane, GO) for number, pane in enumerate(PANES, start=1)),
     command_key("tab", "next", GO),
     command_key("shift+tab", "previous", GO),
     command_key("escape", "back", GO),
-    command_key("q", "quit", ANYWHERE),
+    letter("q", "quit", ANYWHERE),
 ]
 """Keys of the dashboard. Single letters reach it only when no input has the focus."""
 

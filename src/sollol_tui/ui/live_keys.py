@@ -9,7 +9,7 @@ from textual.binding import ActiveBinding, Binding
 from textual.screen import Screen
 from textual.widget import Widget
 
-HERE = "Here"
+HERE = "In this pane"
 ANYWHERE = "Anywhere"
 
 _NAMES = {
@@ -38,7 +38,8 @@ _PRINTED = {
     "minus": "-",
     "enter": "\n",
 }
-_COMMAND = re.compile(r"app\.command\('([a-z ]+)'\)")
+_FUNCTION_KEY = re.compile(r"f[0-9]+")
+_COMMAND = re.compile(r"app\.(?:command|letter)\('([a-z ]+)'\)")
 
 
 class LiveKey(NamedTuple):
@@ -51,6 +52,11 @@ class LiveKey(NamedTuple):
     group: str
     is_hint: bool
     command: str = ""
+
+    @property
+    def deed(self) -> str:
+        """What two keys have in common that do the same."""
+        return self.command or self.id
 
 
 def live_keys(screen: Screen[None]) -> tuple[LiveKey, ...]:
@@ -65,17 +71,16 @@ def live_keys(screen: Screen[None]) -> tuple[LiveKey, ...]:
             continue
         if active.node is not screen.focused and is_typed(screen.focused, binding.key):
             continue
-        id_ = binding.id or binding.action
-        name = key_name(binding, screen.app.get_key_display(binding))
-        if id_ in found:
-            found[id_] = found[id_]._replace(names=(*found[id_].names, name))
-        else:
-            found[id_] = _live_key(id_, name, active, screen)
+        key = _live_key(active, screen)
+        known = found.get(key.deed)
+        found[key.deed] = known._replace(names=known.names + key.names) if known else key
     return tuple(found.values())
 
 
 def key_name(binding: Binding, display: str) -> str:
     """How a key is written: `^o`, `F1`, `⇧Tab`, `↑`."""
+    if _FUNCTION_KEY.fullmatch(binding.key):
+        return binding.key.upper()
     return _NAMES.get(binding.key, display)
 
 
@@ -87,12 +92,12 @@ def is_typed(focused: Widget | None, key: str) -> bool:
     return focused.check_consume_key(key, character)
 
 
-def _live_key(id_: str, name: str, active: ActiveBinding, screen: Screen[None]) -> LiveKey:
+def _live_key(active: ActiveBinding, screen: Screen[None]) -> LiveKey:
     binding = active.binding
     command = _COMMAND.fullmatch(binding.action)
     return LiveKey(
-        id_,
-        (name,),
+        binding.id or binding.action,
+        (key_name(binding, screen.app.get_key_display(binding)),),
         binding.description,
         binding.tooltip or binding.description,
         _group(active, screen),

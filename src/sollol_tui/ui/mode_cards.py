@@ -14,7 +14,7 @@ from sollol_tui.core.state import (
     NodeState,
     NodeStatus,
 )
-from sollol_tui.ui.text import Line, Span, clean
+from sollol_tui.ui.text import Line, Span, clean, wrap
 
 There = Literal["yes", "partly", "no", "unknown"]
 
@@ -24,6 +24,8 @@ MEANINGS = {
     Mode.BOTH: "small models to the nodes, large ones to the coordinator",
     Mode.OFF: "no spreading: every request goes to one node you pin",
 }
+
+CARD_CELLS = 64
 
 MARKS: dict[There, Span] = {
     "yes": ("●", "good"),
@@ -92,7 +94,8 @@ def card_lines(card: ModeCard) -> tuple[Line, ...]:
                 (clean(need.state), "muted"),
             )
         )
-    lines.append(((f" {'then':<6}", "muted"), (clean(card.effect), "")))
+    for number, part in enumerate(wrap(card.effect, CARD_CELLS)):
+        lines.append(((f" {'then' if number == 0 else '':<6}", "muted"), (part, "")))
     return tuple(lines)
 
 
@@ -152,10 +155,11 @@ def _task_effect(nodes: Need) -> str:
 def _model_effect(snapshot: ClusterSnapshot, coordinator: Need) -> str:
     serving = ready_coordinator(snapshot)
     if serving:
-        return "The next request goes to the coordinator, whatever model was asked of the nodes."
+        model = serving.model or "its model"
+        return f"Requests for {model} go to the coordinator, others to a node that has theirs."
     if coordinator.there == "partly":
         return "Requests wait until the model is loaded."
-    return "Nothing is split until a llama-server answers there."
+    return "Requests go to a node that has the model until a coordinator answers."
 
 
 def ready_coordinator(snapshot: ClusterSnapshot) -> CoordinatorState | None:

@@ -9,28 +9,37 @@ from sollol_tui.core import units
 from sollol_tui.core.faults import Fault, FaultKind
 from sollol_tui.core.ids import COORDINATOR_PORT, OLLAMA_PORT, short_name
 from sollol_tui.core.state import (
+    BackendState,
     BackendStatus,
     ClusterSnapshot,
     CoordinatorStatus,
     NodeStatus,
     RegistryStatus,
 )
-from sollol_tui.ui.text import Line, clean
+from sollol_tui.ui.panes.marks import (
+    BACKEND_MARKS,
+    REGISTRY_MARKS,
+    coordinator_mark,
+    node_mark,
+)
+from sollol_tui.ui.text import Line, Span, clean
 
 
 class Finding(NamedTuple):
     """One target as the overview tells it. `step` is what to do; empty when all is well."""
 
     name: str
-    state: str
+    state: Span
     is_well: bool
     why: str = ""
     step: str = ""
 
 
-def status_lines(snapshot: ClusterSnapshot, now_s: float) -> tuple[Line, ...]:
+def status_lines(
+    snapshot: ClusterSnapshot, now_s: float, *, ascii_only: bool = False
+) -> tuple[Line, ...]:
     """The cluster in a page of lines. Ages count from `now_s` (seconds since the epoch)."""
-    found = tuple(findings(snapshot, now_s))
+    found = tuple(findings(snapshot, now_s, ascii_only))
     wrong = [finding for finding in found if not finding.is_well]
     well = [finding for finding in found if finding.is_well]
     lines: list[Line] = [_headline(snapshot, len(wrong), len(found))]
@@ -38,19 +47,18 @@ def status_lines(snapshot: ClusterSnapshot, now_s: float) -> tuple[Line, ...]:
         lines += [(), *_wrong(finding)]
     if well:
         lines += [(), (("Well", "head"),)]
-        lines += [
-            (("● ", "good"), (finding.name, ""), (f"  {finding.state}", "muted"))
-            for finding in well
-        ]
+        lines += [(finding.state, (f"  {finding.name}", "")) for finding in well]
     return tuple(lines)
 
 
-def findings(snapshot: ClusterSnapshot, now_s: float) -> Iterable[Finding]:
+def findings(
+    snapshot: ClusterSnapshot, now_s: float, ascii_only: bool = False
+) -> Iterable[Finding]:
     """Every target of the cluster with its state in words."""
     for coordinator in snapshot.coordinators:
         yield Finding(
             "coordinator " + _named(coordinator.name, coordinator.url, COORDINATOR_PORT),
-            coordinator.status,
+            coordinator_mark(coordinator).span(ascii_only),
             coordinator.status is CoordinatorStatus.READY,
             _why(coordinator.fault, coordinator.seen_at_s, now_s),
             _step(coordinator.fault, "start llama-server there, or set the coordinator's address"),
@@ -59,7 +67,7 @@ def findings(snapshot: ClusterSnapshot, now_s: float) -> Iterable[Finding]:
         name = _named(node.name, node.url, OLLAMA_PORT)
         yield Finding(
             f"node {name}",
-            node.status,
+            node_mark(node).span(ascii_only),
             node.status is NodeStatus.UP,
             _why(node.fault, node.seen_at_s, now_s),
             _step(node.fault, f"start Ollama there, or :node remove {name}"),
@@ -67,16 +75,16 @@ def findings(snapshot: ClusterSnapshot, now_s: float) -> Iterable[Finding]:
     for backend in snapshot.backends:
         yield Finding(
             f"RPC backend {clean(backend.address)}",
-            backend.status,
+            BACKEND_MARKS[backend.status].span(ascii_only),
             backend.status in (BackendStatus.IDLE, BackendStatus.ATTACHED),
             _why(backend.fault, backend.seen_at_s, now_s),
-            _step(backend.fault, f"start ggml-rpc-server there, or :rpc remove {backend.address}"),
+            _backend_step(backend),
         )
     registry = snapshot.registry
     if registry is not None and registry.status is not RegistryStatus.OFF:
         yield Finding(
             "Redis",
-            registry.status,
+            REGISTRY_MARKS[registry.status].span(ascii_only),
             registry.status is RegistryStatus.UP,
             _why(registry.fault, registry.seen_at_s, now_s),
             "nothing else needs it: only what is registered there stays unknown",
@@ -89,13 +97,13 @@ def _headline(snapshot: ClusterSnapshot, wrong: int, total: int) -> Line:
     if not snapshot.looked:
         return (("Still looking …", "muted"),)
     if not wrong:
-        return (("● ", "good"), (f"All {total} are well.", "bold"))
+        return ((f"All {total} are well.", "bold"),)
     verb = "needs" if wrong == 1 else "need"
-    return (("✗ ", "bad"), (f"{wrong} of {total} {verb} a look.", "bold"))
+    return ((f"{wrong} of {total} {verb} a look.", "bold"),)
 
 
 def _wrong(finding: Finding) -> Iterable[Line]:
-    yield (("✗ ", "bad"), (finding.name, "bold"), (f"  {finding.state}", "bad"))
+    yield (finding.state, (f"  {finding.name}", "bold"))
     if finding.why:
         yield (("    cause  ", "muted"), (finding.why, ""))
     if finding.step:
@@ -107,6 +115,14 @@ def _why(fault: Fault | None, seen_at_s: float | None, now_s: float) -> str:
     return f"{clean(str(fault))} · {seen}" if fault else seen
 
 
+def _backend_step(backend: BackendState) -> str:
+    if backend.status is BackendStatus.INCOMPATIBLE:
+        return "run the coordinator's version of llama.cpp there"
+    if backend.status is BackendStatus.UNKNOWN:
+        return "it may serve somebody else: one client at a time; else look at the machine"
+    return _step(backend.fault, f"start ggml-rpc-server there, or :rpc remove {backend.address}")
+
+
 def _step(fault: Fault | None, usual: str) -> str:
     return _STEPS.get(fault.kind, usual) if fault else usual
 
@@ -115,6 +131,8 @@ _STEPS = {
     FaultKind.UNAUTHORIZED: "put the key under headers in the configuration file",
     FaultKind.RATE_LIMITED: "wait: it asks for fewer requests, and gets fewer",
     FaultKind.SATURATED: "wait, or add a node: its queue is full",
+    FaultKind.STALLED: "restart it; requests go elsewhere meanwhile",
+    FaultKind.TIMEOUT: "look at the machine: it is on, but does not answer",
     FaultKind.LOADING: "wait: it loads its model",
     FaultKind.NAME: "check the host name",
     FaultKind.TLS: "set ca_file for it, or check its certificate",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from textual.content import Content
 from textual.theme import Theme
@@ -45,7 +45,7 @@ DEFAULT_THEME = DARK.name
 SHEETS = ("base.tcss", "panes.tcss", "dashboard.tcss", "dialogs.tcss")
 
 
-def stylesheets() -> list[str | Path]:
+def stylesheets() -> list[str | PurePath]:
     """The stylesheets in the order of loading.
 
     An installed package carries `tcss/` inside itself; a checkout has it at its top.

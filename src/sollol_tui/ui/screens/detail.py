@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -13,11 +13,13 @@ from sollol_tui.core.state import ClusterSnapshot
 from sollol_tui.ui.keys import DIALOG_KEYS
 from sollol_tui.ui.messages import CopyAsked
 from sollol_tui.ui.text import Line
-from sollol_tui.ui.widgets.lines_pane import LinesPane
+from sollol_tui.ui.widgets.lines_pane import Lines, LinesPane
 
-Describe = Callable[[ClusterSnapshot, float], Sequence[Line] | None]
+Describe = Callable[[ClusterSnapshot, float], Lines | None]
 """The lines of a thing at a moment (seconds since the epoch); None when it is gone."""
 
+CELLS = 80
+LEAST_LINES = 6
 GONE: tuple[Line, ...] = ((("It is gone: nothing names it any more.", "muted"),),)
 
 
@@ -64,8 +66,11 @@ class DetailScreen(ModalScreen[None]):
         self._show()
 
     def _show(self) -> None:
-        lines = self._describe(self._snapshot, self._now_s)
-        self._pane.show(GONE if lines is None else tuple(lines))
+        told = self._describe(self._snapshot, self._now_s)
+        lines: Lines = GONE if told is None else told
+        self._pane.show(lines)
+        count = len(lines(CELLS) if callable(lines) else lines)
+        self._pane.styles.height = max(count, LEAST_LINES) + 2  # the border
 
     def action_copy(self) -> None:
         if self._copied:

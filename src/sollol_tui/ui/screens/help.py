@@ -10,9 +10,13 @@ from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen
 
 from sollol_tui.ui.keys import DIALOG_KEYS
-from sollol_tui.ui.live_keys import LiveKey
+from sollol_tui.ui.live_keys import ANYWHERE, HERE, LiveKey
 from sollol_tui.ui.text import Line, fit, width
 from sollol_tui.ui.widgets.lines_pane import LinesPane
+
+ORDER = {HERE: 1, "Rows": 2, "Move": 3, "Cluster": 4, "Panes": 5, ANYWHERE: 6}
+"""The groups, what is near first; groups of other names are those of the focused widget."""
+
 
 def help_lines(keys: Iterable[LiveKey]) -> tuple[Line, ...]:
     """The keys in their groups, as lines."""
@@ -20,11 +24,11 @@ def help_lines(keys: Iterable[LiveKey]) -> tuple[Line, ...]:
     for key in keys:
         groups.setdefault(key.group, []).append(key)
     lines: list[Line] = []
-    for title, members in groups.items():
+    for title in sorted(groups, key=lambda title: ORDER.get(title, 0)):
         if lines:
             lines.append(())
         lines.append(((title, "head"),))
-        lines += [_line(key) for key in members]
+        lines += [_line(key) for key in groups[title]]
     return tuple(lines)
 
 

@@ -70,7 +70,7 @@ class ModePicker(ModalScreen[ModeChoice | None]):
         return painted(
             (
                 MARKS[card.there],
-                (f" {mode.value:<6}", "bold"),
+                (f" {mode.value:<7}", "bold"),
                 (MEANINGS[mode], ""),
                 (now, "accent bold"),
             )

@@ -16,7 +16,8 @@ from sollol_tui.core.state import ClusterSnapshot
 from sollol_tui.ui.command_line import completions, parse
 from sollol_tui.ui.commands import BY_WORD
 from sollol_tui.ui.keys import DIALOG_KEYS
-from sollol_tui.ui.text import clean, content
+from sollol_tui.ui.text import Line, clean, content, fit, width
+from sollol_tui.ui.theme import painted
 
 SHOWN = 7  # completions at a time
 
@@ -49,6 +50,7 @@ class PromptLine(ModalScreen[str | None]):
         """Show one line of help or of refusal above the input."""
         line = self.query_one("#line-help", Static)
         line.set_class(is_problem, "-problem")
+        line.display = bool(text)
         line.update(content(text))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
@@ -84,7 +86,7 @@ class CommandLine(PromptLine):
         self._choices, self._chosen = completions(event.value, self._snapshot), -1
         self._show_choices()
         if event.value != self._text:
-            self.say(_help_for(event.value))
+            self.say("" if self._choices else _help_for(event.value))
 
     def action_complete(self, by: int) -> None:
         if not self._choices:
@@ -96,18 +98,22 @@ class CommandLine(PromptLine):
         line.value = self._taken
         line.cursor_position = len(self._taken)
         self._show_choices()
-        self.say(_help_for(self._taken))
+        self.say("")
 
     def _show_choices(self) -> None:
         first = max(0, min(self._chosen - SHOWN + 1, len(self._choices) - SHOWN))
+        shown = self._choices[first : first + SHOWN]
+        cells = max((width(clean(text)) for text in shown), default=0)
         lines = [
-            Content.styled(f" {clean(text)} ", "reverse" if at == self._chosen else "")
-            for at, text in enumerate(self._choices[first : first + SHOWN], start=first)
+            painted(_choice_line(text, cells, is_chosen=at == self._chosen))
+            for at, text in enumerate(shown, start=first)
         ]
         more = len(self._choices) - first - len(lines)
         if more > 0:
-            lines.append(Content.styled(f" … {more} more", "$text-muted"))
-        self.query_one("#line-choices", Static).update(Content("\n").join(lines))
+            lines.append(painted(((f"   … {more} more", "muted"),)))
+        box = self.query_one("#line-choices", Static)
+        box.display = bool(lines)
+        box.update(Content("\n").join(lines))
 
 
 class FilterLine(PromptLine):
@@ -129,6 +135,13 @@ class FilterLine(PromptLine):
     def action_close(self) -> None:
         self._changed("")
         self.dismiss(None)
+
+
+def _choice_line(text: str, cells: int, *, is_chosen: bool) -> Line:
+    command = BY_WORD.get(text)
+    about = f"   {command.arguments}  {command.help}".replace("     ", "   ") if command else ""
+    mark = ("▌ ", "accent") if is_chosen else ("  ", "")
+    return (mark, (fit(text, cells), "bold" if is_chosen else ""), (about, "muted"))
 
 
 def _help_for(line: str) -> str:

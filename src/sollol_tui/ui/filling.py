@@ -1,0 +1,164 @@
+"""The dashboard's panes and what each of them gets of a snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textual.dom import DOMNode
+from textual.widget import Widget
+
+from sollol_tui.core.state import ClusterSnapshot
+from sollol_tui.engine.engine import Engine
+from sollol_tui.engine.ledger import Sample
+from sollol_tui.ui.hints import TITLES
+from sollol_tui.ui.keys import PANES
+from sollol_tui.ui.panes.backends import backend_columns, backend_empty, backend_rows
+from sollol_tui.ui.panes.coordinator import coordinator_lines, main_coordinator
+from sollol_tui.ui.panes.events import log_line
+from sollol_tui.ui.panes.nodes import node_columns, node_empty, node_rows
+from sollol_tui.ui.panes.stats import stats_lines
+from sollol_tui.ui.panes.status import status_segments
+from sollol_tui.ui.rates import TokenRate, counts, decode_rates
+from sollol_tui.ui.text import Line
+from sollol_tui.ui.widgets.event_log import EventLog
+from sollol_tui.ui.widgets.lines_pane import LinesPane
+from sollol_tui.ui.widgets.live_table import LiveTable
+from sollol_tui.ui.widgets.strip import OneLine
+
+
+class ChatPanel(LinesPane):
+    is_streaming = False
+
+    def __init__(self, ask: object, **kw: object) -> None:
+        super().__init__(**kw)
+
+    def focus_prompt(self) -> None:
+        self.focus()
+
+    def stop(self) -> None:
+        pass
+
+
+class Panes:
+    """Six panes and the status strip. Nothing is painted that did not change."""
+
+    def __init__(self, engine: Engine, *, is_demo: bool = False) -> None:
+        self._engine = engine
+        self._is_demo = is_demo
+        self.is_paused = False
+        self._ascii = ascii_only = engine.settings.ascii
+        self.status = OneLine(ascii_only=ascii_only, id="status")
+        self.coordinator = LinesPane(ascii_only=ascii_only, id="coordinator")
+        self.nodes = LiveTable(node_columns(ascii_only), ascii_only=ascii_only, id="nodes")
+        self.rpc = LiveTable(backend_columns(ascii_only), ascii_only=ascii_only, id="rpc")
+        self.events = EventLog(ascii_only=ascii_only, id="events")
+        self.stats = LinesPane(ascii_only=ascii_only, id="stats")
+        self.chat = ChatPanel(engine.ask, ascii_only=ascii_only, id="chat")
+        self.by_name: dict[str, Widget] = {
+            "coordinator": self.coordinator,
+            "nodes": self.nodes,
+            "rpc": self.rpc,
+            "events": self.events,
+            "stats": self.stats,
+            "chat": self.chat,
+        }
+        for number, name in enumerate(PANES, start=1):
+            self._title(name, number)
+        self._rate = TokenRate()
+        self._last_entry = 0
+        self._last_sample: Sample | None = None
+        self._rates: dict[str, float] = {}
+        self._counts = counts(())
+
+    def _title(self, name: str, number: int) -> None:
+        pane = self.by_name[name]
+        if isinstance(pane, LinesPane | LiveTable | EventLog):
+            pane.set_title(((f"{number} ", "muted"), (TITLES[name], "")))
+
+    # Focus
+
+    def name_of(self, widget: DOMNode) -> str | None:
+        """The pane that a widget is, or lies in."""
+        found = {pane: name for name, pane in self.by_name.items()}
+        return next((found[node] for node in widget.ancestors_with_self if node in found), None)
+
+    def focus(self, name: str) -> None:
+        if name == "chat":
+            self.chat.focus_prompt()
+        else:
+            self.by_name[name].focus()
+
+    # Data
+
+    def show(self, snapshot: ClusterSnapshot) -> None:
+        """Hand every pane its slice."""
+        now_s = self._engine.store.now_s()
+        self._learn()
+        interval_s = snapshot.rules.interval_s
+        self.nodes.show(
+            node_rows(
+                snapshot.nodes,
+                interval_s=interval_s,
+                rates=self._rates,
+                counts=self._counts,
+                ascii_only=self._ascii,
+            ),
+            node_empty(snapshot.looked),
+        )
+        self.rpc.show(
+            backend_rows(snapshot.backends, interval_s=interval_s, ascii_only=self._ascii),
+            backend_empty(snapshot.looked),
+        )
+        self.nodes.tick(now_s)
+        self.rpc.tick(now_s)
+        entries = self._engine.store.entries_after(self._last_entry)
+        if entries:
+            self._last_entry = entries[-1].number
+            self.events.append(log_line(entry, self._ascii) for entry in entries)
+        self._show_moving(snapshot, now_s)
+
+    def tick(self, now_s: float) -> None:
+        """A second went by: a sample of the speed, and ages."""
+        snapshot = self._engine.store.snapshot
+        self._rate.add(snapshot, now_s)
+        self.nodes.tick(now_s)
+        self.rpc.tick(now_s)
+        self._show_moving(snapshot, now_s)
+
+    def _show_moving(self, snapshot: ClusterSnapshot, now_s: float) -> None:
+        """What changes with time alone."""
+        self.status.show(
+            *status_segments(
+                snapshot,
+                now_s,
+                decode_tps=self._rate.now_tps(snapshot),
+                demo=self._is_demo,
+                read_only=self._engine.settings.read_only,
+                paused=self.is_paused,
+                ascii_only=self._ascii,
+            )
+        )
+        self.coordinator.show(lambda cells: self._coordinator_lines(snapshot, cells, now_s))
+        samples = tuple(self._rate.samples)
+        self.stats.show(lambda cells: stats_lines(snapshot, cells, now_s, tps_samples=samples))
+
+    def _coordinator_lines(
+        self, snapshot: ClusterSnapshot, cells: int, now_s: float
+    ) -> Sequence[Line]:
+        shown = main_coordinator(snapshot.coordinators)
+        return coordinator_lines(
+            shown,
+            cells,
+            now_s,
+            backends=snapshot.backends,
+            others=[c for c in snapshot.coordinators if c is not shown],
+            looked=snapshot.looked,
+            ascii_only=self._ascii,
+        )
+
+    def _learn(self) -> None:
+        """What the last requests say of their targets; counted anew only after another one."""
+        samples = self._engine.ledger.samples
+        if samples and samples[-1] is not self._last_sample:
+            self._last_sample = samples[-1]
+            self._rates, self._counts = decode_rates(samples), counts(samples)

@@ -1,0 +1,213 @@
+"""The dashboard: six panes on one flat grid, in a layout that fits the terminal."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.screen import Screen
+from textual.widget import Widget
+
+from sollol_tui.core.state import ClusterSnapshot
+from sollol_tui.engine.engine import Engine
+from sollol_tui.ui import arrangement
+from sollol_tui.ui.filling import Panes
+from sollol_tui.ui.hints import TITLES, key_hints, tab_segments
+from sollol_tui.ui.keys import DASHBOARD_KEYS, PANES
+from sollol_tui.ui.messages import CommandGiven
+from sollol_tui.ui.panes.coordinator import RUNNING, main_coordinator
+from sollol_tui.ui.refused import Refused
+from sollol_tui.ui.subjects import Subject, subject_of
+from sollol_tui.ui.widgets.cursor_pane import CursorPane
+from sollol_tui.ui.widgets.event_log import EventLog
+from sollol_tui.ui.widgets.live_table import LiveTable
+from sollol_tui.ui.widgets.strip import OneLine, Segment
+
+FIRST = "nodes"
+PRESSED = {"run": "stats", "tps": "stats", "redis": "status", "age": "refresh", "demo": "help"}
+PRESSED |= {"read-only": "", "quit.always": "quit"}
+"""What a click on a segment does, where its id is not the command itself."""
+
+
+class DashboardScreen(Screen[None]):
+    """Knows which pane is shown and has the focus, and does what keys ask of panes."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*DASHBOARD_KEYS]
+    AUTO_FOCUS = f"#{FIRST}"
+
+    def __init__(self, engine: Engine, *, is_demo: bool = False) -> None:
+        super().__init__()
+        self._engine = engine
+        self.panes = Panes(engine, is_demo=is_demo)
+        self.current = FIRST
+        self._last_list = FIRST  # where leaving the prompt leads back to
+        self._is_zoomed = False
+        self._heights = ""
+        ascii_only = engine.settings.ascii
+        self._tabs = OneLine(gap=0, ascii_only=ascii_only, id="tabs")
+        self._keys = OneLine(ascii_only=ascii_only, id="keys")
+        self._too_small = OneLine(ascii_only=ascii_only, id="too-small")
+
+    # Layout
+
+    def compose(self) -> ComposeResult:
+        """In the order of the grid's cells: the chat stands where its column begins."""
+        self._arrange(self.app.size.width, self.app.size.height)
+        panes = self.panes
+        yield from (panes.status, self._tabs, panes.coordinator, panes.chat)
+        yield from (panes.nodes, panes.rpc, panes.stats, panes.events)
+        yield from (self._keys, self._too_small)
+
+    def on_mount(self) -> None:
+        self.bindings_updated_signal.subscribe(self, lambda _screen: self.show_keys())
+        self.show_keys()
+        self.show_snapshot(self._engine.store.snapshot)
+
+    def on_resize(self, event: events.Resize) -> None:
+        self._arrange(event.size.width, event.size.height)
+
+    def _arrange(self, columns: int, rows: int) -> None:
+        classes = arrangement.classes(columns, rows, is_zoomed=self._is_zoomed)
+        classes |= {f"-show-{pane}": pane == self.current for pane in PANES}
+        self.update_classes(classes, animate=False)
+        self._fit_rows()
+        self._tabs.show(tab_segments(self.current))
+        need = "×".join(map(str, arrangement.LEAST))
+        self._too_small.show([Segment(((f"need {need}, have {columns}×{rows}", "warn"),))])
+
+    def _fit_rows(self) -> None:
+        """The heights of the two-column layout follow what there is to show."""
+        heights = ""
+        if self.has_class("-two"):
+            snapshot = self._engine.store.snapshot
+            shown = main_coordinator(snapshot.coordinators)
+            heights = arrangement.rows_of_two(
+                self.app.size.height,
+                is_serving=shown is not None and shown.status in RUNNING,
+                nodes=len(snapshot.nodes),
+                backends=len(snapshot.backends),
+            )
+        if heights != self._heights:
+            self._heights = heights
+            self.styles.grid_rows = heights or None
+
+    # Data
+
+    def show_snapshot(self, snapshot: ClusterSnapshot) -> None:
+        self.panes.show(snapshot)
+        self._fit_rows()
+
+    def show_paused(self, is_paused: bool) -> None:
+        self.panes.is_paused = is_paused
+        self.panes.tick(self._engine.store.now_s())
+
+    def tick(self, now_s: float) -> None:
+        """A second went by: ages."""
+        self.panes.tick(now_s)
+
+    # Focus
+
+    def show_pane(self, pane: str) -> None:
+        """Show a pane and give it the focus; the chat's prompt in the case of the chat."""
+        self._set_current(pane)
+        self.panes.focus(pane)
+
+    def step_pane(self, by: int) -> None:
+        self.show_pane(PANES[(PANES.index(self.current) + by) % len(PANES)])
+
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        pane = self.panes.name_of(event.widget)
+        if pane is not None:
+            self._set_current(pane)
+
+    def _set_current(self, pane: str) -> None:
+        if pane != "chat":
+            self._last_list = pane
+        if pane != self.current:
+            self.current = pane
+            self._arrange(self.size.width, self.size.height)
+
+    def show_keys(self) -> None:
+        """Write the key line anew: it says what works where the focus is."""
+        self._keys.show(*key_hints(self))
+
+    @on(LiveTable.RowChosen)
+    @on(EventLog.RowChosen)
+    def choose_row(self, event: CursorPane.RowMessage) -> None:
+        event.stop()
+        self.post_message(CommandGiven("detail"))
+
+    @on(OneLine.Pressed)
+    def press(self, event: OneLine.Pressed) -> None:
+        event.stop()
+        line = PRESSED.get(event.segment_id, event.segment_id)
+        if line:
+            self.post_message(CommandGiven(line))
+
+    # What keys ask of the pane that has the focus
+
+    @property
+    def pane(self) -> Widget:
+        return self.panes.by_name[self.current]
+
+    @property
+    def is_answering(self) -> bool:
+        """Whether an answer is being written."""
+        return self.panes.chat.is_streaming
+
+    def can(self, command: str) -> bool:
+        """Whether a command means something for the pane that has the focus."""
+        if command in ("sort", "reverse"):
+            return isinstance(self.pane, LiveTable)
+        if command == "filter":
+            return isinstance(self.pane, LiveTable | EventLog)
+        if command == "errors":
+            return isinstance(self.pane, EventLog)
+        if command in ("detail", "actions", "copy"):
+            return self.subject() is not None
+        return True
+
+    def subject(self) -> Subject | None:
+        """What the cursor is on."""
+        pane = self.pane
+        key = pane.cursor_key if isinstance(pane, CursorPane) else None
+        return subject_of(self.current, key, self._engine.store)
+
+    def filterable(self) -> LiveTable | EventLog:
+        pane = self.pane
+        if isinstance(pane, LiveTable | EventLog):
+            return pane
+        raise Refused(f"There is nothing to filter in {TITLES[self.current]}.")
+
+    def sort_pane(self, *, reverse: bool = False) -> None:
+        pane = self.pane
+        if not isinstance(pane, LiveTable):
+            raise Refused(f"There is nothing to sort in {TITLES[self.current]}.")
+        if reverse:
+            pane.sort_reverse()
+        else:
+            pane.sort_next()
+
+    def toggle_errors(self) -> None:
+        self.show_pane("events")
+        self.panes.events.toggle_errors()
+
+    def toggle_zoom(self) -> None:
+        self._is_zoomed = not self._is_zoomed
+        self._arrange(self.size.width, self.size.height)
+
+    def go_back(self) -> None:
+        """One level: the filter, the answer that is written, the prompt, the zoom."""
+        pane = self.pane
+        if isinstance(pane, LiveTable | EventLog) and pane.filter_text:
+            pane.filter("")
+        elif self.current == "chat" and self.is_answering:
+            self.panes.chat.stop()
+        elif self.current == "chat":
+            self.show_pane(self._last_list)
+        elif self._is_zoomed:
+            self.toggle_zoom()
+        elif self.has_class("-one"):
+            self.show_pane(FIRST)

@@ -1,0 +1,119 @@
+"""What a row stands for: its title, its detail, what `y` copies and what `a` offers."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from sollol_tui.core.ids import RPC_PORT, short_name
+from sollol_tui.core.journal import Entry
+from sollol_tui.core.state import ClusterSnapshot
+from sollol_tui.engine.store import Store
+from sollol_tui.ui.panes.coordinator import coordinator_name, main_coordinator
+from sollol_tui.ui.panes.nodes import node_name
+from sollol_tui.ui.widgets.lines_pane import Lines
+
+BY_HAND = "hand"
+
+
+class Action(NamedTuple):
+    """One thing that can be done with a row, as the command line that does it."""
+
+    line: str
+    text: str
+    changes: bool = False
+
+
+class Subject(NamedTuple):
+    """The thing under the cursor. `key` is its URL, address or number; `pane` where it lies."""
+
+    pane: str
+    key: str
+    title: str
+    copied: str
+    actions: tuple[Action, ...] = ()
+
+
+def subject_of(pane: str, key: str | None, store: Store) -> Subject | None:
+    """What the cursor of a pane is on; None where there is nothing, or nothing more to know."""
+    snapshot = store.snapshot
+    if pane == "coordinator":
+        return _coordinator(snapshot)
+    if key is None:
+        return None
+    if pane == "nodes":
+        return _node(snapshot, key)
+    if pane == "rpc":
+        return _backend(snapshot, key)
+    return _entry(store, key) if pane == "events" else None
+
+
+def describe(
+    subject: Subject, store: Store, snapshot: ClusterSnapshot, now_s: float
+) -> Lines | None:
+    """Everything known of a subject now; None when it is gone."""
+    from sollol_tui.ui.panes import detail, events
+
+    key = subject.key
+    if subject.pane == "nodes":
+        node = snapshot.node(key)
+        return detail.node_detail_lines(node, now_s) if node else None
+    if subject.pane == "rpc":
+        backend = snapshot.backend(key)
+        return detail.backend_detail_lines(backend, now_s) if backend else None
+    if subject.pane == "coordinator":
+        coordinator = snapshot.coordinator(key)
+        if coordinator is None:
+            return None
+        lines = detail.coordinator_detail_lines
+        return lambda cells: lines(coordinator, cells, now_s, backends=snapshot.backends)
+    entry = _find_entry(store, key)
+    if entry is None:
+        return None
+    decision = store.decision(entry.decision_id) if entry.decision_id else None
+    return events.decision_lines(decision) if decision else events.entry_lines(entry)
+
+
+def _coordinator(snapshot: ClusterSnapshot) -> Subject | None:
+    shown = main_coordinator(snapshot.coordinators)
+    if shown is None:
+        return None
+    actions = (Action(f"refresh {shown.url}", "Look again"),)
+    title = f"Coordinator {coordinator_name(shown)}"
+    return Subject("coordinator", shown.url, title, shown.url, actions)
+
+
+def _node(snapshot: ClusterSnapshot, key: str) -> Subject | None:
+    node = snapshot.node(key)
+    if node is None:
+        return None
+    actions = [
+        Action(f"refresh {node.url}", "Look again"),
+        Action(f"mode off {node.url}", "Send every request here (mode off)"),
+    ]
+    if BY_HAND in node.sources:
+        actions.append(Action(f"node remove {node.url}", "Forget it", changes=True))
+    return Subject("nodes", node.url, f"Node {node_name(node)}", node.url, tuple(actions))
+
+
+def _backend(snapshot: ClusterSnapshot, key: str) -> Subject | None:
+    backend = snapshot.backend(key)
+    if backend is None:
+        return None
+    actions = [Action(f"refresh {backend.address}", "Look again")]
+    if BY_HAND in backend.sources:
+        actions.append(Action(f"rpc remove {backend.address}", "Forget it", changes=True))
+    title = f"RPC backend {short_name(backend.address, RPC_PORT)}"
+    return Subject("rpc", backend.address, title, backend.address, tuple(actions))
+
+
+def _entry(store: Store, key: str) -> Subject | None:
+    entry = _find_entry(store, key)
+    if entry is None:
+        return None
+    title = "Routing decision" if entry.decision_id else "Event"
+    return Subject("events", key, title, f"{entry.subject} {entry.text}".strip())
+
+
+def _find_entry(store: Store, key: str) -> Entry | None:
+    entries = store.entries_after(int(key) - 1)
+    return entries[0] if entries and entries[0].number == int(key) else None

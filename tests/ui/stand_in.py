@@ -1,0 +1,83 @@
+"""An engine that watches nothing: a real store, and a record of what the screen asked for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from textual.pilot import Pilot
+
+from sollol_tui.core.asks import AskEvent, AskRequest
+from sollol_tui.core.settings import Settings
+from sollol_tui.core.state import ClusterSnapshot, Mode
+from sollol_tui.engine.engine import Engine
+from sollol_tui.engine.store import Store
+from sollol_tui.ui.app import SollolApp
+from tests.ui.clusters import DECISION, NOW_S
+
+
+class StillEngine(Engine):
+    """Shows what it is told to. `calls` are the names and arguments of what was asked of it."""
+
+    def __init__(
+        self, snapshot: ClusterSnapshot | None = None, settings: Settings | None = None
+    ) -> None:
+        super().__init__(settings or Settings(), None, lambda: NOW_S)
+        self.calls: list[tuple[str, ...]] = []
+        self.answer: list[AskEvent] = []
+        self.failure: Exception | None = None
+        self.store.log("info", "app", "", "first entry")
+        if snapshot is not None:
+            self.show(snapshot)
+
+    def show(self, snapshot: ClusterSnapshot) -> None:
+        """Make this the truth."""
+        self.store._snapshot = snapshot
+        self.store._changed.set()
+
+    def tell_route(self) -> None:
+        """Log a routing decision."""
+        self.store.log("info", "route", DECISION.target or "", "llama3.2:3b → gpu-rig", DECISION)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Store]:
+        if self.failure is not None:
+            raise self.failure
+        yield self.store
+
+    async def ask(self, request: AskRequest) -> AsyncGenerator[AskEvent, None]:
+        self.calls.append(("ask", request.model))
+        for event in self.answer:
+            yield event
+        await asyncio.Event().wait()
+
+    def choose_mode(self, mode: Mode, pinned: str = "") -> None:
+        self.calls.append(("mode", mode.value, pinned))
+        super().choose_mode(mode, pinned)
+
+    def refresh(self, target: str | None = None) -> None:
+        self.calls.append(("refresh", target or "everything"))
+
+    def pause(self, paused: bool) -> None:
+        self.calls.append(("pause", str(paused)))
+
+
+def shown(app: SollolApp) -> str:
+    """The text on the screen, as a person reads it."""
+    lines = app.screen._compositor.render_strips()
+    return "\n".join(strip.text for strip in lines)
+
+
+async def until(pilot: Pilot[None], is_so: Callable[[], bool], within_s: float = 5.0) -> None:
+    """Let the app go on until something is so."""
+    async with asyncio.timeout(within_s):
+        while not is_so():
+            await pilot.pause(0.01)
+
+
+async def until_shown(pilot: Pilot[None], *texts: str) -> None:
+    """Let the app go on until all texts are on the screen."""
+    app = pilot.app
+    assert isinstance(app, SollolApp)
+    await until(pilot, lambda: all(text in shown(app) for text in texts))
