@@ -42,7 +42,7 @@ def test_a_target_that_anybody_named_must_answer(source: str) -> None:
     assert silent(with_node(NodeStatus.DOWN, "localhost", source), False) == ["n"]
 
 
-@pytest.mark.parametrize("source", ["localhost", "process"])
+@pytest.mark.parametrize("source", ["localhost", "process", "coordinator"])
 def test_what_was_looked_at_unasked_need_not_answer(source: str) -> None:
     assert silent(with_node(NodeStatus.DOWN, source), False) == []
     assert configured(with_node(NodeStatus.UP, source), False) == []

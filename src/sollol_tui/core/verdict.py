@@ -1,8 +1,8 @@
 """What of the configured cluster does not answer: the exit code of `status`.
 
-Configured is what anybody named: a file, a variable, a flag, a registry, a hand, a coordinator's
-`--rpc`. What was looked at because it is the usual place on this machine, or found because it
-runs here, is not.
+Configured is what anybody named to us: a file, a variable, a flag, a registry, a hand. What was
+looked at because it is the usual place on this machine, because it runs here, or because a
+coordinator's `--rpc` names it, is not.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from sollol_tui.core.state import (
     RegistryStatus,
 )
 
-_UNASKED = ("localhost", "process")
+_UNASKED = ("localhost", "process", "coordinator")
 
 _NODE_ANSWERS = (NodeStatus.UP, NodeStatus.STARTING, NodeStatus.SATURATED)
 _COORDINATOR_ANSWERS = (
@@ -31,7 +31,7 @@ _NEVER_REACHED = (FaultKind.UNREACHABLE, FaultKind.NAME)
 
 
 def is_configured(sources: tuple[str, ...]) -> bool:
-    """Whether anybody named the target."""
+    """Whether anybody named the target to us."""
     return any(source not in _UNASKED for source in sources)
 
 
