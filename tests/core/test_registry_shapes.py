@@ -290,16 +290,18 @@ def test_loopback_addresses_of_another_machines_registry_are_left_out_with_a_not
     assert "another machine's own address" in elsewhere.notes[0]
 
 
-def test_a_target_that_is_told_twice_is_one_with_the_younger_age_and_all_that_is_known() -> None:
-    joined = join(
-        [
-            read(METADATA_KEY, {"nodes": [{"host": "10.9.66.90"}], "timestamp": NOW_S - 50}),
-            read("sollol:gpu:10.9.66.90:11434", GPU_REPORT),
-            read("rpc:backend:192.0.2.2:50052", b""),
-            read("sollol:rpc:node:192.0.2.2:50052", GPU_NODE, ttl_s=3000),
-            read(METADATA_KEY, {"rpc_backends": ["192.0.2.2:50052"], "timestamp": NOW_S - 1}),
-        ]
-    )
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_target_that_is_told_twice_is_one_with_the_younger_age_and_all_that_is_known(
+    order: int,
+) -> None:
+    shapes = [
+        read(METADATA_KEY, {"nodes": [{"host": "10.9.66.90"}], "timestamp": NOW_S - 50}),
+        read("sollol:gpu:10.9.66.90:11434", GPU_REPORT),
+        read("rpc:backend:192.0.2.2:50052", b""),
+        read("sollol:rpc:node:192.0.2.2:50052", GPU_NODE, ttl_s=3000),
+        read(METADATA_KEY, {"rpc_backends": ["192.0.2.2:50052"], "timestamp": NOW_S - 1}),
+    ]
+    joined = join(shapes[::order])
     (node,) = joined.nodes
     assert (node.age_s, node.gpu, node.vram_free_bytes) == (3.0, "RTX 3090", 20100 * MIB)
     (backend,) = joined.backends

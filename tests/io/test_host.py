@@ -258,6 +258,18 @@ def test_what_may_not_be_read_is_left_empty(start: Start, monkeypatch: pytest.Mo
 # Which socket is whose
 
 
+def test_an_established_connection_counts_before_a_broken_one_to_the_same_backend(
+    start: Start, backends: tuple[Backend, Backend]
+) -> None:
+    backend = backends[0]
+    server = start("--port", "0", *rpc(backend, backend))
+    backend.accept()
+    backend.close_client()
+    found = seen(server)
+    assert found is not None
+    assert (found.attached, found.lost) == ((backend.address,), ())
+
+
 def test_backends_by_name_are_matched_by_their_addresses(
     start: Start, backends: tuple[Backend, Backend], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -275,6 +275,17 @@ async def test_nothing_listens() -> None:
     assert (await fault(f"redis://localhost:{port}")).kind is FaultKind.REFUSED
 
 
+async def test_every_address_of_a_name_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """asyncio joins such errors into one that carries no number."""
+
+    async def two_addresses(*_: object, **__: object) -> list[object]:
+        places = (("127.0.0.1", 1), ("127.0.0.2", 1))
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", place) for place in places]
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", two_addresses)
+    assert await fault("redis://two.test:1") == Fault(FaultKind.REFUSED)
+
+
 async def test_no_such_unix_socket() -> None:
     assert (await fault("unix:///nowhere/redis.sock")).kind is FaultKind.REFUSED
 
@@ -324,6 +335,7 @@ async def test_what_the_server_refuses_is_told(answer: bytes | str, kind: str) -
     redis.overrides[b"SCAN"] = answer
     async with redis.serving():
         assert (await fault(redis.url)).kind is FaultKind[kind]
+    assert redis.connections == 1  # nothing is tried again: the next look does that
 
 
 async def test_a_refusal_after_the_keys_were_listed_is_told() -> None:

@@ -8,6 +8,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
@@ -278,6 +279,38 @@ async def test_a_name_that_does_not_resolve_is_unknown(
     report = await look(f"{host}:50052")
     assert report.status is BackendStatus.UNKNOWN
     assert fault_of(report)[0] is FaultKind.NAME
+
+
+async def test_a_name_server_that_hangs_holds_one_thread_and_its_late_answer_does_no_harm(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answered = threading.Event()
+    lookups = 0
+
+    def slow(*_: object) -> list[object]:
+        nonlocal lookups
+        lookups += 1
+        answered.wait()
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 0))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    threads = set(threading.enumerate())
+    async with FakeRpc().serving() as backend:
+        prober = Prober()
+        port = backend.address.rsplit(":", 1)[1]
+        address = BackendAddress(f"slow.test:{port}")
+        for _ in range(3):
+            report = await prober.probe(address, connect_within_s=SHORT_S / 5)
+            assert fault_of(report) == (
+                FaultKind.NAME,
+                "the name server did not answer in time",
+            )
+        assert lookups == 1
+        answered.set()
+        for thread in set(threading.enumerate()) - threads:
+            thread.join()
+        assert (await prober.probe(address)).status is BackendStatus.IDLE
+        assert lookups == 2
 
 
 async def test_an_ipv6_address_is_unknown_with_the_reason() -> None:
