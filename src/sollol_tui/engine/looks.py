@@ -96,12 +96,8 @@ class Looks:
             self._here = await asyncio.to_thread(host.this_host_addresses)
         ports = frozenset(port for url in self._local_urls() if (port := port_of(url)))
         processes = await asyncio.to_thread(host.server_processes, ports)
-        found = tuple(
-            FoundCoordinator(parse_coordinator_url(_authority(p)), "process")
-            for p in processes
-            if p.backends
-        )
-        self.store.apply(TargetsFound("process", coordinators=found))
+        if self.settings.look_at_localhost:
+            self._tell_found(processes)
         local = tuple((url, _process_of(url, processes)) for url in self._local_urls())
         self.store.apply(ProcessesSeen(self.store.now_s(), local, self.ours()))
         self.processes_known.set()
@@ -110,6 +106,14 @@ class Looks:
         """Close what the looks hold open."""
         if self._registry is not None:
             await self._registry.aclose()
+
+    def _tell_found(self, processes: tuple[ServerProcess, ...]) -> None:
+        found = tuple(
+            FoundCoordinator(parse_coordinator_url(_authority(p)), "process")
+            for p in processes
+            if p.backends
+        )
+        self.store.apply(TargetsFound("process", coordinators=found))
 
     def _local_urls(self) -> list[CoordinatorUrl]:
         from sollol_tui.io.host import is_this_host
