@@ -32,8 +32,15 @@ _DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 def entry() -> int:
     """What the console script runs; returns the exit code, and never shows a traceback."""
+    code = outcome(sys.argv[1:])
+    _ignore_ctrl_c()
+    return code
+
+
+def outcome(argv: Sequence[str]) -> int:
+    """The exit code of a command line, however it ends: this is the border of the program."""
     try:
-        code = main(sys.argv[1:])
+        code = main(argv)
         _flush()
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
@@ -46,7 +53,7 @@ def entry() -> int:
         _complain(f"cannot write: {error.strerror}")
         _drop_output()
         return EXIT_OUTPUT
-    except Exception as error:  # noqa: BLE001 - the border: every bug ends here, with a report
+    except Exception as error:  # noqa: BLE001 - every bug ends here, with a report
         return _stopped_by(error)
     return code
 
@@ -201,6 +208,13 @@ def _drop_output() -> None:
     for number in (1, 2):
         os.dup2(nowhere, number)
     os.close(nowhere)
+
+
+def _ignore_ctrl_c() -> None:
+    """One more Ctrl-C while the interpreter shuts down would bring a traceback after all."""
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _nowhere() -> TextIO:

@@ -167,7 +167,7 @@ def test_a_bug_is_one_sentence_and_a_private_report_without_values(
         raise RuntimeError(f"a bug in {len(password)} letters")
 
     monkeypatch.setattr(cli, "main", broken)
-    assert cli.entry() == 70
+    assert cli.outcome([]) == 70
     (report,) = state_dir().glob("crash-*.txt")
     assert capsys.readouterr().err == (
         f"sollol-tui: stopped because of a bug in it (RuntimeError); the report is {report}\n"
@@ -187,7 +187,7 @@ def test_a_bug_is_told_also_where_no_report_can_be_written(
     state_dir().parent.mkdir(parents=True)
     state_dir().write_text("in the way")
     monkeypatch.setattr(cli, "main", broken)
-    assert cli.entry() == 70
+    assert cli.outcome([]) == 70
     assert "no report could be written" in capsys.readouterr().err
 
 
@@ -199,7 +199,7 @@ def test_few_reports_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(8):
         (state_dir() / f"crash-20200101-00000{number}-1.txt").touch()
     monkeypatch.setattr(cli, "main", broken)
-    cli.entry()
+    cli.outcome([])
     kept = sorted(path.name for path in state_dir().glob("crash-*.txt"))
     assert len(kept) == 5
     assert kept[0] == "crash-20200101-000004-1.txt"
