@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple, cast
 
 import h11
@@ -149,6 +150,9 @@ class Connection(asyncio.Protocol):
 
     def close(self) -> None:
         """Send what is written, then close."""
+        if not self._transport.get_write_buffer_size():
+            with suppress(OSError):  # at once: the loop would close it a turn later
+                self._transport.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
         self._transport.close()
 
     def abort(self) -> None:
@@ -281,7 +285,7 @@ class HttpServer(ABC):
             self.on_death()
 
     async def until(self, holds: Callable[[], bool]) -> None:
-        """Wait until `holds()`: looked at when a request comes or ends and when a fault is set."""
+        """Wait until `holds()`: looked at with each request, token, end and change of faults."""
         await self.signal.until(holds)
 
     async def serve(self, exchange: Exchange) -> None:

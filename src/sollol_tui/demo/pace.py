@@ -36,6 +36,7 @@ class Pace:
 
     async def end(self) -> None:
         """Return when the last word of the answer may go. Raises `Broken`, as `token` does."""
+        self._server.signal.tell()
         await self._server.until(lambda: not self._server.faults.stalls_at(self._next))
         how = self._server.faults.break_at(self._next)
         if how is not None:

@@ -53,8 +53,8 @@ def compose(turns: Sequence[Turn], seed: int, *, think: bool, said: str | None =
 
     `said` is what the answer is to be, instead of one found by the question.
     """
-    so_far = turns[-1].content if turns and turns[-1].role == "assistant" else ""
-    asked = turns[:-1] if so_far else turns
+    continued = bool(turns) and turns[-1].role == "assistant"
+    so_far, asked = (turns[-1].content, turns[:-1]) if continued else ("", turns)
     whole = said if said is not None else _whole(asked, seed)
     thoughts = _thoughts(asked) if think and not so_far else ()
     return Answer(thoughts, so_far, tokens(_rest(whole, so_far)))
