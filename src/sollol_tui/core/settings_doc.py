@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sollol_tui.core.settings import Settings
-from sollol_tui.core.settings_read import TARGET_KEYS
+from sollol_tui.core.settings_read import TARGET_KEYS, plain_value
 
 MEANINGS: dict[str, str] = {
     "nodes": "Ollama servers: a list of URLs, or [[nodes]] tables with url, name, headers, "
@@ -23,7 +23,8 @@ MEANINGS: dict[str, str] = {
     "backoff_max_s": "A target that is down is looked at again after at most so many seconds.",
     "threshold_parameters": 'Mode both: models from this size on go to the coordinator; "13B" '
     "will do.",
-    "first_token_limit_s": "A request without a first token for so many seconds has stalled.",
+    "first_token_limit_s": "A request without a first token for so many seconds has stalled; "
+    "more when the model has to be loaded first.",
     "token_gap_limit_s": "A request without a next token for so many seconds has stalled.",
     "model": "The model that chats begin with; not set: the last one (`chat` wants -m then).",
     "model_path": "A GGUF file for the coordinator; not set: found through Ollama's store.",
@@ -79,11 +80,20 @@ def example_toml() -> str:
     return "\n".join([_HEAD, *entries, _TABLES])
 
 
+def settings_table() -> str:
+    """The table of all settings in the README, as Markdown."""
+    rows = [f"| `{key}` | {_default(key)} | {MEANINGS[key]} |" for key in Settings._fields]
+    return "\n".join(["| key | default | meaning |", "| --- | --- | --- |", *rows])
+
+
+def _default(key: str) -> str:
+    default = Settings._field_defaults[key]
+    return "–" if default in (None, "", ()) else f"`{plain_value(default)}`"
+
+
 def _value(key: str) -> str:
     """The default as TOML, or an example where the default is nothing."""
     if key in _EXAMPLES:
         return _EXAMPLES[key]
-    default = Settings._field_defaults[key]
-    if isinstance(default, bool):
-        return "true" if default else "false"
-    return f'"{default}"' if isinstance(default, str) else f"{default:g}"
+    text = plain_value(Settings._field_defaults[key])
+    return f'"{text}"' if isinstance(Settings._field_defaults[key], str) else text

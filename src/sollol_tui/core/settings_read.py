@@ -313,8 +313,15 @@ def shown_value(settings: Settings, key: str) -> str:
     value = getattr(settings, key)
     if value is None or value == "":
         return "–"
+    if key == "redis_url":
+        return without_password(value)
+    return plain_line(plain_value(value))
+
+
+def plain_value(value: object) -> str:
+    """A value as TOML has it, less the quotes: `true`, `0.5`, `13e9`."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
-        return f"{value:g}"
-    return without_password(value) if key == "redis_url" else plain_line(str(value))
+        return f"{value / 1e9:g}e9" if value >= 1e9 else f"{value:g}"
+    return str(value)
