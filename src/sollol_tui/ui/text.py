@@ -6,6 +6,7 @@ and no character of them may steer the terminal or have a width on which termina
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterator
 from functools import lru_cache
@@ -23,6 +24,7 @@ STYLES = ("muted", "good", "warn", "bad", "accent", "bold", "head", "key", "badg
 
 ELLIPSIS = "…"
 UNKNOWN = "–"
+LABEL_CELLS = 10  # what a line is about, before what it says
 
 _BAD = "\N{REPLACEMENT CHARACTER}"
 _BIDI = {0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)}
@@ -184,3 +186,28 @@ def fit_line(line: Line, cells: int) -> Line:
         spans.append((fit(f"{text} .", cells), style))  # never whole, so always marked
         break
     return tuple(spans)
+
+
+def wrap_line(line: Line, cells: int, indent: int = 0) -> list[Line]:
+    """The line in lines of at most `cells`, broken at blanks; all but the first are indented."""
+    if line_width(line) <= cells:
+        return [line]
+    indent = indent if 2 * indent < cells else 0
+    lines: list[Line] = []
+    spans, used = list[Span](), 0
+    for word, style in _words(line, max(1, cells - indent)):
+        if used + width(word.rstrip()) > cells and spans:
+            lines.append(tuple(spans))
+            spans, used = ([(" " * indent, "")] if indent else []), indent
+            word = word.lstrip()  # noqa: PLW2901
+        spans.append((word, style))
+        used += width(word)
+    return [*lines, tuple(spans)]
+
+
+def _words(line: Line, cells: int) -> Iterator[Span]:
+    """The words of a line, each with the blanks after it; longer ones in pieces."""
+    for text, style in line:
+        for word in re.findall(r"\s+|\S+\s*", text):
+            for piece in _pieces(word, cells):
+                yield (piece, style)

@@ -17,14 +17,14 @@ from sollol_tui.ui.widgets.table_model import Cell, Column, Row
 def backend_columns(ascii_only: bool = False) -> tuple[Column, ...]:
     return (
         Column("status", "ST", 13 if ascii_only else 10),
-        Column("host", "HOST", 13, most=26),
+        Column("host", "HOST", 16, most=26),
         Column("protocol", "RPC", 5, drop=5),
         Column("devices", "DEVICES", 9, most=44, drop=4),
-        Column("memory", "MEM", 7, most=18, align="right", drop=1, largest_first=True),
-        Column("layers", "LAYERS", 6, align="right", drop=6, largest_first=True),
-        Column("attached", "ATTACHED TO", 11, most=24, drop=2),
+        Column("memory", "MEM", 8, most=18, align="right", drop=1, largest_first=True),
+        Column("layers", "LAYERS", 6, align="right", drop=7, yields=True, largest_first=True),
+        Column("attached", "HELD BY", 10, most=24, drop=2),
         Column("latency", "RTT", 6, align="right", drop=3),
-        Column("sources", "SOURCE", 8, most=20, drop=7),
+        Column("sources", "SOURCE", 8, most=20, drop=6),
     )
 
 

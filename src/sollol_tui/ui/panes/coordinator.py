@@ -96,7 +96,7 @@ def _help() -> Line:
         ("r", "key"),
         (" looks again   ", "muted"),
         ("m", "key"),
-        (" modes that need none   ", "muted"),
+        (" another mode   ", "muted"),
         ("?", "key"),
         (" help", "muted"),
     )
@@ -171,11 +171,8 @@ def slots_line(coordinator: CoordinatorState) -> Line:
         return labelled("slots", (DASH, "muted"))
     if busy is None:
         return labelled("slots", (f"{total}", ""), (" · how many are busy is not told", "muted"))
-    drawn = bar(busy, total, min(total, _BAR_CELLS))
-    free = len(drawn.lstrip("▰"))
     spans: list[Span] = [
-        (drawn[: len(drawn) - free], "accent"),
-        (drawn[len(drawn) - free :], "muted"),
+        *bar(busy, total, min(total, _BAR_CELLS)),
         (f" {busy} of {total} busy", ""),
     ]
     if coordinator.deferred:
@@ -194,7 +191,7 @@ def context_line(coordinator: CoordinatorState) -> Line:
     style = "warn" if most > 0.9 * size else ""
     return labelled(
         "context",
-        (bar(most, size, _BAR_CELLS), style or "accent"),
+        *bar(most, size, _BAR_CELLS, style or "accent"),
         (f" {units.percent(most / size)}", style),
         (f" · {tokens(most)} of {tokens(size)} tokens", "muted"),
     )
@@ -239,7 +236,6 @@ def _server(coordinator: CoordinatorState) -> tuple[Span, ...]:
     return (
         (clean(coordinator.url), ""),
         (f" · {owner}" if owner else "", "muted"),
-        (f" · PID {coordinator.pid}" if coordinator.pid is not None else "", "muted"),
     )
 
 
@@ -248,8 +244,8 @@ def _life(coordinator: CoordinatorState, now_s: float) -> tuple[Span, ...]:
     up = f"up {up_text(now_s - started)}" if started is not None else f"up {DASH}"
     return (
         (up, "" if started is not None else "muted"),
-        (f" · build {clean(coordinator.build)}" if coordinator.build else "", "muted"),
-        (f" · known by {_sources(coordinator.sources)}", "muted"),
+        (f" · PID {coordinator.pid}" if coordinator.pid is not None else "", "muted"),
+        (f" · from {_sources(coordinator.sources)}", "muted"),
     )
 
 

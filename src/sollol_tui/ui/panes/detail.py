@@ -112,7 +112,9 @@ def _seen(seen_at_s: float | None, latency_ms: float | None, now_s: float) -> tu
 def _health(health: Health) -> tuple[Span, ...]:
     if health.failures:
         return ((f"{health.failures} looks in a row failed", "warn"),)
-    return ((f"{health.successes} looks in a row went well", ""),)
+    if health.successes:
+        return ((f"{health.successes} looks in a row went well", ""),)
+    return ((UNKNOWN, "muted"),)
 
 
 def _node_load(node: NodeState, rate_tps: float | None) -> tuple[Span, ...]:
@@ -178,9 +180,7 @@ def backend_detail_lines(
         *_fault_lines(
             backend.fault and FaultNote(backend.fault, backend.health.next_look_at_s), now_s
         ),
-        labelled(
-            "held by", (clean(short_name(holder, COORDINATOR_PORT)) if holder else "nobody", "")
-        ),
+        labelled("held by", (_holder(backend), "")),
         labelled("known by", (_joined(backend.sources), "")),
         labelled("seen", *_seen(backend.seen_at_s, backend.latency_ms, now_s)),
         labelled("health", *_health(backend.health)),
@@ -219,6 +219,7 @@ def coordinator_detail_lines(
         *coordinator_lines(coordinator, cells, now_s, backends=backends, ascii_only=ascii_only),
         (),
         labelled("name", (coordinator_name(coordinator), "")),
+        labelled("build", (clean(coordinator.build or UNKNOWN), "")),
         labelled("file", (clean(coordinator.model_path or UNKNOWN), "")),
         labelled("seen", *_seen(coordinator.seen_at_s, coordinator.latency_ms, now_s)),
         labelled("health", *_health(coordinator.health)),

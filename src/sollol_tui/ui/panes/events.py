@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from sollol_tui.core.asks import Candidate, RouteDecision
-from sollol_tui.core.ids import COORDINATOR_PORT, OLLAMA_PORT, short_name
 from sollol_tui.core.journal import Area, Entry
 from sollol_tui.ui.panes.figures import clock, labelled
 from sollol_tui.ui.panes.marks import LEVEL_MARKS
@@ -34,27 +33,13 @@ def event_line(entry: Entry, ascii_only: bool = False) -> Line:
     """One line: when, how bad, about what, what happened."""
     mark = LEVEL_MARKS[entry.level]
     style = mark.style if entry.level in ("warn", "error") else ""
-    spans: list[Span] = [
+    return (
         (clock(int(entry.at_s)), "muted"),
         (" ", ""),
         mark.sign(ascii_only),
         (f" {_AREAS[entry.area]:<{_AREA_CELLS}}  ", "muted"),
-    ]
-    subject = subject_name(entry)
-    text = clean(entry.text)
-    if subject and subject not in text:
-        spans.append((f"{subject}  ", "bold"))
-    return (*spans, (text, style))
-
-
-def subject_name(entry: Entry) -> str:
-    """What an entry is about, as it is called on the screen."""
-    if not entry.subject:
-        return ""
-    ports = {"node": OLLAMA_PORT, "coordinator": COORDINATOR_PORT}
-    if "://" in entry.subject and entry.area in ports:
-        return clean(short_name(entry.subject, ports[entry.area]))
-    return clean(entry.subject)
+        (clean(entry.text), style),
+    )
 
 
 def entry_lines(entry: Entry, ascii_only: bool = False) -> tuple[Line, ...]:

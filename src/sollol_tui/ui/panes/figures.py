@@ -10,12 +10,11 @@ from typing import NamedTuple
 from sollol_tui.core import units
 from sollol_tui.core.faults import Fault
 from sollol_tui.core.state import Device
-from sollol_tui.ui.text import UNKNOWN, Line, Span, clean, line_width
+from sollol_tui.ui.text import LABEL_CELLS, UNKNOWN, Line, Span, clean, line_width
 
 _GIB = 1024**3
 _NEVER_S = 10 * 365 * 86400  # Ollama writes the year 2319 for "for ever"
 _SPARKS = "▁▂▃▄▅▆▇█"
-LABEL_CELLS = 9
 
 
 def gib(count_bytes: float | None) -> str:
@@ -101,15 +100,13 @@ def _spark(sample: float, most: float) -> str:
     return _SPARKS[min(7, 1 + int(6.999 * sample / most))]
 
 
-def bar(part: float, whole: float, cells: int) -> str:
+def bar(part: float, whole: float, cells: int, style: str = "accent") -> tuple[Span, ...]:
     """`cells` boxes, filled in proportion; a little is never none, nearly all never all."""
-    if whole <= 0:
-        return "▱" * cells
-    filled = round(cells * part / whole)
+    filled = round(cells * part / whole) if whole > 0 else 0
     if 0 < part < whole and cells > 1:
         filled = max(1, min(cells - 1, filled))
     filled = max(0, min(cells, filled))
-    return "▰" * filled + "▱" * (cells - filled)
+    return (("▰" * filled, style), ("▱" * (cells - filled), "muted"))
 
 
 def labelled(label: str, *spans: Span) -> Line:

@@ -64,7 +64,7 @@ NODE_MARKS = {
     NodeStatus.STARTING: _soon("starting"),
     NodeStatus.STALLED: _warn("stalled"),
     NodeStatus.SATURATED: _warn("full"),
-    NodeStatus.UNAUTHORIZED: _bad("no access"),
+    NodeStatus.UNAUTHORIZED: _bad("denied"),
     NodeStatus.DOWN: _bad("down"),
     NodeStatus.UNKNOWN: UNKNOWN,
 }

@@ -37,18 +37,18 @@ class Counts(NamedTuple):
 def node_columns(ascii_only: bool = False) -> tuple[Column, ...]:
     return (
         Column("status", "ST", 13 if ascii_only else 10),
-        Column("name", "NAME", 8, most=22),
-        Column("loaded", "LOADED", 12, most=40, drop=2),
+        Column("name", "NAME", 12, most=24),
+        Column("loaded", "LOADED", 11, most=40, drop=2),
         Column("running", "RUN", 3, align="right", largest_first=True),
         Column("tps", "TOK/S", 5, align="right", drop=1, largest_first=True),
         Column("latency", "LAT", 6, align="right", drop=3),
         Column("models", "MODELS", 6, align="right", drop=5, largest_first=True),
-        Column("vram", "VRAM", 8, most=10, align="right", drop=4, largest_first=True),
+        Column("vram", "VRAM", 8, align="right", drop=4, largest_first=True),
         Column("expires", "EXPIRES", 7, align="right", drop=6),
-        Column("version", "VERSION", 7, most=10, drop=9),
+        Column("version", "VERSION", 7, most=12, drop=10, yields=True),
         Column("requests", "REQ", 5, align="right", drop=8, largest_first=True),
-        Column("errors", "ERR", 4, align="right", drop=7, largest_first=True),
-        Column("sources", "SOURCE", 8, most=20, drop=10),
+        Column("errors", "ERR", 3, align="right", drop=7, largest_first=True),
+        Column("sources", "SOURCE", 8, most=20, drop=9),
     )
 
 

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from sollol_tui.core import units
 from sollol_tui.core.state import ClusterSnapshot, NodeStatus, RequestState
 from sollol_tui.ui.panes.coordinator import coordinator_name
-from sollol_tui.ui.panes.figures import LABEL_CELLS, gib, labelled, sparkline, tps
+from sollol_tui.ui.panes.figures import gib, labelled, sparkline, tps
 from sollol_tui.ui.panes.nodes import node_name, vram_used_bytes
-from sollol_tui.ui.text import UNKNOWN, Line, Span, fit
+from sollol_tui.ui.text import LABEL_CELLS, UNKNOWN, Line, Span, fit
 
 _NAME_CELLS = 20
+_FIGURE_CELLS = 26  # beside the curve
 _MOST_BARS = 20
 
 
@@ -48,13 +49,13 @@ def _speed(cells: int, samples: Sequence[float | None], sample_s: float) -> Line
         return labelled("tok/s", (UNKNOWN, "muted"))
     known = [sample for sample in samples if sample is not None]
     now = samples[-1]
-    room = max(8, min(len(samples), cells - LABEL_CELLS - 28))
+    room = max(8, min(len(samples), cells - LABEL_CELLS - _FIGURE_CELLS))
     span = units.span(room * sample_s)
     return labelled(
         "tok/s",
         (sparkline(samples, room), "accent"),
         (f" {tps(now)}", "bold"),
-        (f" · most {tps(max(known, default=None))} in {span}", "muted"),
+        (f" · {span}, most {tps(max(known, default=None))}", "muted"),
     )
 
 

@@ -29,7 +29,7 @@ from sollol_tui.ui.text import Span, fit, width
 from sollol_tui.ui.widgets.strip import Segment
 
 LATE_S = 3.0  # data is "live" until it is older than an interval and this: a look may take time
-_MODEL_CELLS = 24
+_MODEL_CELLS = 18
 
 
 def status_segments(
@@ -61,7 +61,7 @@ def status_segments(
         _counted("nodes", *_nodes(snapshot.nodes), ascii_only, 8),
         _counted("rpc", *_backends(snapshot.backends), ascii_only, 7),
         Segment(_figure("run", str(running), "accent bold" if running else ""), 6, "run"),
-        Segment(((tps(decode_tps), ""), (" tok/s", "muted")), 4, "tps"),
+        Segment(((tps(decode_tps), ""), (" t/s", "muted")), 4, "tps"),
         Segment(_figure("err", str(errors), "bad bold" if errors else ""), 5, "errors"),
     ]
     if snapshot.registry is not None:
@@ -149,7 +149,7 @@ def _registry(registry: RegistryState, ascii_only: bool) -> Segment:
     spans: tuple[Span, ...] = (("redis ", "muted"), mark.sign(ascii_only))
     if registry.status is RegistryStatus.OFF:
         spans = _figure("redis", "off", "muted")
-    return Segment(spans, 3, "redis")
+    return Segment(spans, 7 if registry.status is RegistryStatus.DOWN else 3, "redis")
 
 
 def oldest_seen_at_s(snapshot: ClusterSnapshot) -> float | None:

@@ -128,7 +128,7 @@ class EventLog(CursorPane):
             self._cursor = self._gone + len(self._view) - 1
         at = self._cursor_at()
         self.cursor_key = self._view[at].key if at is not None else None
-        super()._settle()
+        self._scroll(super()._settle)
         lost, self._gone_when_settled = self._gone - self._gone_when_settled, self._gone
         if self.is_following:
             self._scroll(lambda: self._scroll_at(self.max_scroll_y))

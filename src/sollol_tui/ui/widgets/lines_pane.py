@@ -7,16 +7,19 @@ from typing import TypeAlias
 
 from textual.strip import Strip
 
-from sollol_tui.ui.text import Line
+from sollol_tui.ui.text import LABEL_CELLS, Line, wrap_line
 from sollol_tui.ui.widgets.pane import Pane
 
+MARGIN = 1
 Lines: TypeAlias = Sequence[Line] | Callable[[int], Sequence[Line]]
 """Lines, or a function of the pane's width in cells, asked again when the width changes."""
 
 
 class LinesPane(Pane):
-    """Shows lines as they are; what is longer than the pane is cut and marked."""
+    """Shows lines as they are; what is longer than the pane is cut and marked, or goes on in the
+    next line when it `wraps`."""
 
+    wraps = False
     _source: Lines = ()
     _lines: tuple[Line, ...] = ()
     _made_for: tuple[Lines, int] | None = None
@@ -26,12 +29,16 @@ class LinesPane(Pane):
         self._source = lines
         self._changed()
 
-    def _settle(self) -> None:
-        wanted = self._source, self.size.width
-        if wanted != self._made_for:
+    def _lay_out(self) -> None:
+        wanted = self._source, self._cells
+        if wanted != self._made_for and self._cells > 0:
             self._made_for = wanted
-            self._lines = tuple(wanted[0](wanted[1]) if callable(wanted[0]) else wanted[0])
-        super()._settle()
+            lines, cells = wanted[0], max(1, wanted[1] - MARGIN)
+            made = lines(cells) if callable(lines) else lines
+            self._lines = tuple(part for line in made for part in (self._wrapped(line, cells)))
+
+    def _wrapped(self, line: Line, cells: int) -> list[Line]:
+        return wrap_line(line, cells, LABEL_CELLS) if self.wraps else [line]
 
     def _line_count(self) -> int:
         return len(self._lines)
@@ -41,4 +48,4 @@ class LinesPane(Pane):
 
     def _paint(self, key: Hashable, cells: int) -> Strip:
         line = key if isinstance(key, tuple) else ()
-        return self._looks.strip(((" ", ""), *line), cells)
+        return self._looks.strip(((" " * MARGIN, ""), *line), cells)

@@ -57,7 +57,7 @@ class LiveTable(CursorPane):
         super().__init__(ascii_only=ascii_only, id=id, classes=classes)
         self._model = TableModel(columns)
         self._plan = Plan(())
-        self._planned_for = -1
+        self._planned_for: tuple[int, ...] = ()
         self._renewal = Renewal.NOTHING
         self._is_order_planned = False
         self._now_s = 0.0
@@ -69,7 +69,7 @@ class LiveTable(CursorPane):
 
     def show(self, rows: Sequence[Row], empty: Sequence[Line] = ()) -> None:
         """Replace the rows. `empty` is what is said where there are none."""
-        renewal = self._model.put(rows)
+        renewal = self._model.put(rows, self._now_s)
         if tuple(empty) != self._empty:
             self._empty = tuple(empty)
             renewal = max(renewal, Renewal.VALUES)
@@ -131,10 +131,13 @@ class LiveTable(CursorPane):
         if self._renewal is Renewal.ORDER:
             self._renew()
 
+    def _lay_out(self) -> None:
+        planned_for = (self._cells, *self._model.needs)
+        if self._planned_for != planned_for:
+            self._planned_for = planned_for
+            self._plan = plan_columns(self._model.columns, self._model.needs, self._cells)
+
     def _settle(self) -> None:
-        if self._planned_for != self.size.width:
-            self._planned_for = self.size.width
-            self._plan = plan_columns(self._model.columns, self.size.width)
         if self._renewal is Renewal.ROWS:
             self._arrange()
         if self._renewal is not Renewal.ORDER:
@@ -209,7 +212,9 @@ class LiveTable(CursorPane):
         if index >= len(self._model.lines):
             return ()
         key, is_note = self._model.lines[index]
-        row, has_cursor = self._model.rows[key], key == self.cursor_key
+        row, has_cursor = self._model.rows.get(key), key == self.cursor_key
+        if row is None:  # gone; a paint came before the flush that closes the gap
+            return ()
         if not is_note:
             moved = moved_texts(row, self._plan, self._now_s)
             return RowLine(moved, row, self._plan, has_cursor)
@@ -234,13 +239,16 @@ class LiveTable(CursorPane):
         return self._looks.strip(line, cells, _ground(key))
 
     def _titles_key(self) -> Hashable:
-        return TitlesLine(self._plan, self._model.sort, self._model.reverse)
+        plan = self._plan if self._model.rows else Plan(())  # titles of nothing say nothing
+        return TitlesLine(plan, self._model.sort, self._model.reverse)
 
     def _paint_titles(self, key: Hashable, cells: int) -> Strip:
-        line = title_spans(key, self._model.columns) if isinstance(key, TitlesLine) else ()
-        if not self._plan.dropped:
+        if not isinstance(key, TitlesLine):
+            return super()._paint_titles(key, cells)
+        line = title_spans(key, self._model.columns)
+        if not key.plan.dropped:
             return self._looks.strip(line, cells, "titles")
-        more = f" +{self._plan.dropped}"
+        more = f" +{key.plan.dropped}"
         start = self._looks.strip(line, cells - len(more), "titles")
         return Strip.join([start, self._looks.strip(((more, "muted"),), len(more), "titles")])
 

@@ -17,6 +17,7 @@ from sollol_tui.ui.text import STYLES, Line, clean, fit_line
 GROUNDS = ("row", "odd", "cursor", "titles")
 CLASSES = {f"pane--{name}" for name in (*STYLES, *GROUNDS)}
 
+_LIMIT = 2000  # letters of one span: more than any screen is wide
 _ASCII = str.maketrans(
     "…–·•└▌▲▼▸→←↑↓●○◐◆✗✓▰▱█▓░▁▂▃▄▅▆▇─│×“”",
     '~--*`>^v>><^v*o~*x+#-##.__.,-=+-|x""',
@@ -50,8 +51,8 @@ class Looks:
     def strip(self, line: Line, cells: int, ground: str = "row") -> Strip:
         """The line in exactly `cells` cells; what is cut off is marked."""
         segments: list[Segment] = []
-        for text, names in fit_line(tuple((self.letters(t), n) for t, n in line), cells):
-            style = self.style(names, ground)
+        for shown, names in fit_line(tuple((clean(t, _LIMIT), n) for t, n in line), cells):
+            text, style = self.letters(shown), self.style(names, ground)
             if segments and segments[-1].style == style:  # fewer escape codes
                 segments[-1] = Segment(segments[-1].text + text, style)
             elif text:
@@ -60,7 +61,7 @@ class Looks:
 
     def letters(self, text: str) -> str:
         """The text as it may be shown here: harmless, and without glyphs where there are none."""
-        text = clean(text, 4000)
+        text = clean(text, _LIMIT)
         return text.translate(_ASCII) if self._ascii_only and not text.isascii() else text
 
     def _laid_over(self, under: Style, component: str) -> Style:

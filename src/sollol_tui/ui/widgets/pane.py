@@ -74,11 +74,12 @@ class Pane(ScrollView, can_focus=True, inherit_bindings=False):
         self._title: Line = ()
         self._subtitle: Line = ()
         self._shown_titles: tuple[Line, Line] = ((), ())
-        self._painted: dict[int, Hashable] = {}  # screen line → key of what it shows
+        self._painted: dict[int, tuple[int, Hashable]] = {}  # what lines show: width, key
         self._strips: LRUCache[tuple[bool, Hashable, int], Strip] = LRUCache(512)
+        self._laid_out_for = 0
         self._is_painting = False
         self._is_planned = False
-        self.set_class(ascii_only, "-ascii")
+        self.set_class(ascii_only, "-ascii", update=False)
 
     # What subclasses say
 
@@ -100,13 +101,18 @@ class Pane(ScrollView, can_focus=True, inherit_bindings=False):
     def _paint_titles(self, key: Hashable, cells: int) -> Strip:
         return self._looks.strip((), cells, "titles")
 
+    def _lay_out(self) -> None:
+        """Make what depends on the width, if the width is another one."""
+
     def _settle(self) -> None:
         """Bring order and scroll range up to date, before lines are compared."""
+        self._laid_out_for = self._cells
+        self._lay_out()
         self._set_extent()
 
     def _region(self, y: int, shown: Hashable, key: Hashable) -> Region:
         """The part of a screen line that has to be painted again."""
-        return Region(0, y, self.size.width, 1)
+        return Region(0, y, self._cells, 1)
 
     def _title_line(self) -> Line:
         return self._title
@@ -125,8 +131,10 @@ class Pane(ScrollView, can_focus=True, inherit_bindings=False):
 
     def _refresh_titles(self) -> None:
         """Setting a border title paints the whole pane: only when it says something else."""
+        if not self.is_mounted:
+            return
         titles = (self._title_line(), self._subtitle)
-        if self.is_mounted and titles != self._shown_titles:
+        if titles != self._shown_titles:
             self._shown_titles = titles
             self.border_title = self._content(titles[0])
             self.border_subtitle = self._content(titles[1])
@@ -150,6 +158,9 @@ class Pane(ScrollView, can_focus=True, inherit_bindings=False):
     def on_resize(self) -> None:
         self.flush()
 
+    def watch_show_vertical_scrollbar(self) -> None:
+        self.call_after_refresh(self.flush)  # the lines have another width then
+
     def _changed(self) -> None:
         """Values changed: flush at the next point of the grid."""
         if not self._is_planned and self.is_mounted:  # before that, on_mount does it
@@ -166,11 +177,13 @@ class Pane(ScrollView, can_focus=True, inherit_bindings=False):
         self._settle()
         self._refresh_titles()
         regions: list[Region] = []
+        cells = self._cells
         for y in range(self.size.height):
             shown, key = self._painted.get(y), self._key_at(y)
-            if key == shown and y in self._painted:
-                continue
-            _add(regions, self._region(y, shown, key))
+            if shown is None or shown[0] != cells:
+                _add(regions, Region(0, y, cells, 1))
+            elif shown[1] != key:
+                _add(regions, self._region(y, shown[1], key))
         if regions:
             self.refresh(*regions)
 
@@ -200,6 +213,11 @@ class Pane(ScrollView, can_focus=True, inherit_bindings=False):
     # Lines
 
     @property
+    def _cells(self) -> int:
+        """The width of a line: what the border and the scroll bar leave."""
+        return self.scrollable_content_region.width
+
+    @property
     def _top(self) -> int:
         """The first line in view."""
         return self.scroll_offset.y
@@ -214,7 +232,7 @@ class Pane(ScrollView, can_focus=True, inherit_bindings=False):
 
     def _strip(self, y: int, key: Hashable) -> Strip:
         """The same object for the same line, so that what Textual derives from it is kept."""
-        is_title, cells = y < self.TITLES, self.size.width
+        is_title, cells = y < self.TITLES, self._cells
         strip = self._strips.get((is_title, key, cells))
         if strip is None:
             paint = self._paint_titles if is_title else self._paint
@@ -224,6 +242,9 @@ class Pane(ScrollView, can_focus=True, inherit_bindings=False):
     def render_lines(self, crop: Region) -> list[Strip]:
         """The compositor's way in. The mouse asks `render_line`, which must not count as shown."""
         self._is_painting = True
+        if self._laid_out_for != self._cells:  # a paint in a new width, before `on_resize`
+            self._laid_out_for = self._cells
+            self._lay_out()
         try:
             return super().render_lines(crop)
         finally:
@@ -237,7 +258,7 @@ class Pane(ScrollView, can_focus=True, inherit_bindings=False):
             strip = self._marked(strip, selection.get_span(number))
         if not self._is_painting:
             return strip.apply_offsets(0, number)  # tells the mouse which letter lies where
-        self._painted[y] = key
+        self._painted[y] = (self._cells, key)
         return strip
 
     # Selecting text

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from enum import IntEnum
 from typing import Literal, NamedTuple, Protocol
 
-from sollol_tui.ui.text import UNKNOWN, Line, Span
+from sollol_tui.ui.text import UNKNOWN, Line, Span, width
 
 GAP = 2  # blank cells after each column
 
@@ -45,7 +45,8 @@ class Row(NamedTuple):
 
 
 class Column(NamedTuple):
-    """One column. It takes `width` cells, and up to `most` where there is room."""
+    """One column. It takes `width` cells; with `most` it goes with what stands in it: from less,
+    where that is shorter, up to `most`, where there is room."""
 
     key: str
     title: str
@@ -53,6 +54,7 @@ class Column(NamedTuple):
     most: int = 0
     align: Literal["left", "right"] = "left"
     drop: int = 0  # on a narrow screen the highest number goes first; 0 stays always
+    yields: bool = False  # goes as well where others would be cut
     largest_first: bool = False  # how sorting by it begins
 
 
@@ -74,30 +76,52 @@ class Plan(NamedTuple):
 MORE = 4  # cells for the mark of what was dropped: " +12"
 
 
-def plan_columns(columns: Sequence[Column], cells: int) -> Plan:
-    """Which columns fit, where and how wide. The first cell of a line is the cursor's."""
-    kept = list(enumerate(columns))
-    while _least(kept) + (MORE if len(kept) < len(columns) else 0) > cells:
-        index, worst = max(kept, key=lambda pair: pair[1].drop)
-        if not worst.drop:
+def plan_columns(columns: Sequence[Column], needs: Sequence[int], cells: int) -> Plan:
+    """Which columns fit, where and how wide. The first cell of a line is the cursor's.
+
+    `needs` are the widths of what stands in the columns, titles left out.
+    """
+    least = [_least(column, need) for column, need in zip(columns, needs, strict=True)]
+    kept = list(range(len(columns)))
+    while kept and _spare(least, kept, cells) < 0:
+        worst = max(kept, key=lambda at: columns[at].drop)
+        if not columns[worst].drop:
             break  # what remains is cut at the edge
-        kept.remove((index, worst))
-    dropped = len(columns) - len(kept)
-    spare = max(0, cells - _least(kept) - (MORE if dropped else 0))
-    room = sum(max(0, column.most - column.width) for _, column in kept)
-    places, x = [], 1
-    for index, column in kept:
-        want = max(0, column.most - column.width)
-        extra = min(want, spare * want // room) if room else 0
-        spare, room = spare - extra, room - want  # exact: what one gets is taken from the rest
-        places.append(Place(index, x, column.width + extra))
-        x += column.width + extra + GAP
-    return Plan(tuple(places), dropped)
+        kept.remove(worst)
+    wants = [
+        max(0, min(c.most, need) - w) for c, need, w in zip(columns, needs, least, strict=True)
+    ]
+    yielding = [at for at in kept if columns[at].yields]
+    while yielding and _spare(least, kept, cells) < sum(wants[at] for at in kept):
+        kept.remove(yielding.pop())
+    return Plan(_places(least, wants, kept, cells), len(columns) - len(kept))
 
 
-def _least(kept: Iterable[tuple[int, Column]]) -> int:
+def _places(
+    least: Sequence[int], wants: Sequence[int], kept: Sequence[int], cells: int
+) -> tuple[Place, ...]:
+    """Each column in its least width, and its share of what is left."""
+    spare, room = max(0, _spare(least, kept, cells)), sum(wants[at] for at in kept)
+    x, places = 1, []
+    for at in kept:
+        extra = min(wants[at], spare * wants[at] // room) if room else 0
+        spare, room = spare - extra, room - wants[at]  # exact: taken from the rest
+        places.append(Place(at, x, least[at] + extra))
+        x += least[at] + extra + GAP
+    return tuple(places)
+
+
+def _spare(least: Sequence[int], kept: Sequence[int], cells: int) -> int:
+    return cells - _total(least, kept) - (MORE if len(kept) < len(least) else 0)
+
+
+def _least(column: Column, need: int) -> int:
+    return min(column.width, max(need, len(column.title))) if column.most else column.width
+
+
+def _total(least: Sequence[int], kept: Sequence[int]) -> int:
     """One cell for the cursor, one after the last column for the arrow of a sorted one."""
-    return 1 + sum(column.width + GAP for _, column in kept) - GAP + 1
+    return 1 + sum(least[at] + GAP for at in kept) - GAP + 1
 
 
 class Renewal(IntEnum):
@@ -142,26 +166,36 @@ class TableModel:
         self.sort: str | None = None  # a column's key
         self.reverse = False
         self.words: tuple[str, ...] = ()
+        self.needs = [0] * len(self.columns)  # cells; they grow only: columns should not dance
         self.rows: dict[str, Row] = {}
         self.order: list[str] = []  # keys of the rows shown
         self.places: dict[str, int] = {}  # key → its place in the order
         self.lines: list[tuple[str, bool]] = []  # the key, and whether the line is a note
         self.first_lines: list[int] = []  # place in the order → its first line
 
-    def put(self, rows: Sequence[Row]) -> Renewal:
-        """Replace all rows; equal ones cost one comparison."""
+    def put(self, rows: Sequence[Row], now_s: float = 0.0) -> Renewal:
+        """Replace all rows; equal ones cost one comparison. `now_s` is for texts that move."""
         new: dict[str, Row] = {}
         renewal = Renewal.NOTHING
         sort_at = self._sort_at()
         for row in rows:
             old = self.rows.get(row.key)
-            row = row if old is None or old == row else settled(old, row)  # noqa: PLW2901
+            if old is not None:
+                row = old if old == row else settled(old, row)  # noqa: PLW2901
             new[row.key] = row
-            renewal = max(renewal, self._renewal(old, row, sort_at))
+            if row is not old:
+                renewal = max(renewal, self._renewal(old, row, sort_at))
+                self._measure(row, now_s)
         if renewal < Renewal.ROWS and (len(new) != len(self.rows) or list(new) != list(self.rows)):
             renewal = Renewal.ROWS
         self.rows = new
         return renewal
+
+    def _measure(self, row: Row, now_s: float) -> None:
+        for at, (column, cell) in enumerate(zip(self.columns, row.cells, strict=True)):
+            if column.most > self.needs[at]:
+                text = cell.text if isinstance(cell.text, str) else cell.text(now_s)[0]
+                self.needs[at] = min(column.most, max(self.needs[at], width(text)))
 
     def _renewal(self, old: Row | None, row: Row, sort_at: int | None) -> Renewal:
         if old is row or old == row:
@@ -186,7 +220,7 @@ class TableModel:
     def _is_wanted(self, row: Row) -> bool:
         if not self.words:
             return True
-        texts = [cell.text for cell in row.cells if isinstance(cell.text, str)]
+        texts = [c.text if isinstance(c.text, str) else str(c.sort or "") for c in row.cells]
         return matches(" ".join(texts), self.words)
 
     def _sort_at(self) -> int | None:
