@@ -119,11 +119,12 @@ def listed(label: str, items: Sequence[Line], cells: int) -> list[Line]:
     lines: list[Line] = []
     line = labelled(label)
     for item in items:
-        if len(line) > 1 and line_width(line) + line_width(item) > cells:
+        is_first = len(line) == 1
+        if not is_first and line_width(line) + 2 + line_width(item) > cells:
             lines.append(line)
-            line = labelled("")
-        line = (*line, *item, ("  ", ""))
-    return [*lines, line[:-1] if len(line) > 1 else line]
+            line, is_first = labelled(""), True
+        line = (*line, *item) if is_first else (*line, ("  ", ""), *item)
+    return [*lines, line]
 
 
 class Until(NamedTuple):
