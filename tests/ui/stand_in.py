@@ -23,7 +23,8 @@ class StillEngine(Engine):
     def __init__(
         self, snapshot: ClusterSnapshot | None = None, settings: Settings | None = None
     ) -> None:
-        super().__init__(settings or Settings(), None, lambda: NOW_S)
+        self.now_s = NOW_S
+        super().__init__(settings or Settings(), None, lambda: self.now_s)
         self.calls: list[tuple[str, ...]] = []
         self.answer: list[AskEvent] = []
         self.failure: Exception | None = None

@@ -58,8 +58,8 @@ DEEDS: dict[str, list[tuple[str, Callable[[SollolApp], bool]]]] = {
     "actions": [("a", opened("ChoiceScreen"))],
     "errors": [("4,e", lambda app: app.dashboard.panes.events.errors_only)],
     "detail": [("1,enter", opened("DetailScreen")), ("2,enter", opened("DetailScreen"))],
-    "palette": [("ctrl+p", opened("CommandPalette"))],
-    "theme": [("T", opened("CommandPalette"))],
+    "palette": [("ctrl+p", opened("Palette"))],
+    "theme": [("T", opened("Palette"))],
     **{pane: [(str(number), is_at(pane))] for number, pane in enumerate(PANES, start=1)},
     "next": [("tab", is_at("rpc"))],
     "previous": [("shift+tab", is_at("coordinator"))],
@@ -137,7 +137,7 @@ async def test_tab_goes_through_all_panes_in_the_order_of_their_numbers() -> Non
 
 async def test_a_remapped_key_works_and_is_the_one_that_is_shown() -> None:
     app = SollolApp(StillEngine(FULL))
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with app.run_test(size=(200, 60)) as pilot:
         await until_shown(pilot, "z Zoom")
         app.set_keymap({"zoom": "f5"})
         await until_shown(pilot, "F5 Zoom")

@@ -14,7 +14,8 @@ from tests.ui.clusters import BROKEN, EMPTY, FULL, NAS, RIG, SPARK
 
 
 def told(mode: Mode, snapshot: ClusterSnapshot) -> str:
-    return "\n".join(plain(line) for line in card_lines(mode_card(mode, snapshot, "13 B")))
+    lines = card_lines(mode_card(mode, snapshot, "13 B"))
+    return " ".join(" ".join(plain(line) for line in lines).split())
 
 
 @pytest.mark.parametrize(
@@ -41,7 +42,7 @@ def test_a_mode_says_whether_it_can_work_now(
 
 def test_a_missing_coordinator_is_named_with_the_reason() -> None:
     text = told(Mode.MODEL, EMPTY)
-    assert "✗ coordinator  localhost: connection refused" in text
+    assert "✗ coordinator localhost: connection refused" in text
     assert "until a coordinator answers" in text
 
 
@@ -50,7 +51,7 @@ def test_both_names_the_size_that_parts_it() -> None:
 
 
 def test_a_serving_coordinator_is_named_with_its_model() -> None:
-    assert "● coordinator  10.0.0.1 serves codellama:34b" in told(Mode.MODEL, FULL)
+    assert "● coordinator 10.0.0.1 serves codellama:34b" in told(Mode.MODEL, FULL)
     assert "3 of 3 there, 2 serving" in told(Mode.MODEL, FULL)
 
 

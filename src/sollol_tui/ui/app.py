@@ -45,6 +45,7 @@ class SollolApp(App[None]):
     TITLE = "sollol-tui"
     CSS_PATH = stylesheets()
     BINDINGS: ClassVar[list[BindingType]] = [*APP_KEYS]
+    ENABLE_COMMAND_PALETTE = False  # ours is a command like all others
 
     def __init__(
         self, engine: Engine, state_dir: Path | None = None, *, demo: bool = False
@@ -185,7 +186,7 @@ class SollolApp(App[None]):
     @on(CopyAsked)
     def copy(self, message: CopyAsked) -> None:
         self.copy_to_clipboard(message.text)
-        self.tell(f"Copied {clean(message.what, 60)}")
+        self.tell(f"Copied {clean(message.what, 60)}.")
 
 
 def focus_first(screen: Screen[object]) -> None:

@@ -133,7 +133,7 @@ def _remove_backend(app: SollolApp, argument: str) -> str | None:
 
 def _theme(app: SollolApp, argument: str) -> str | None:
     if not argument:
-        app.search_themes()
+        dialogs.pick_theme(app)
         return None
     if argument not in app.available_themes:
         raise Refused(f"There is no theme “{argument}”.")
@@ -161,7 +161,7 @@ COMMANDS: tuple[Command, ...] = (
         "palette",
         "Palette",
         "Search everything that can be done",
-        lambda app, _: app.action_command_palette(),
+        lambda app, _: dialogs.show_palette(app),
     ),
     Command(
         "command",

@@ -27,6 +27,21 @@ def ask_command(app: SollolApp, text: str = "", problem: str = "") -> None:
     app.open(CommandLine(app.snapshot, text, problem), app.run_line)
 
 
+def show_palette(app: SollolApp) -> None:
+    """Everything that can be done, found by some of its letters."""
+    from sollol_tui.ui.screens.palette import Palette
+
+    if not isinstance(app.screen, Palette):
+        app.open(Palette())
+
+
+def pick_theme(app: SollolApp) -> None:
+    """The colours, as a list to search."""
+    from sollol_tui.ui.screens.palette import themes
+
+    app.open(themes())
+
+
 def ask_filter(app: SollolApp) -> None:
     """Open the filter line for the pane that has the focus."""
     from sollol_tui.ui.screens.prompt_line import FilterLine

@@ -73,14 +73,6 @@ APP_KEYS = [
         group=ANYWHERE,
         priority=True,
     ),
-    Binding(
-        "ctrl+p",
-        "command_palette",
-        BY_NAME["palette"].title,
-        tooltip=BY_NAME["palette"].help,
-        id="palette",
-        group=ANYWHERE,
-    ),
     Binding("ctrl+c", "help_quit", "", id="quit.hint", show=False, system=True),
 ]
 """Keys that work everywhere, dialogs and inputs included."""
@@ -101,6 +93,7 @@ DASHBOARD_KEYS = [
     letter("a", "actions", ROWS, show=True),
     letter("e", "errors", ROWS, show=True),
     command_key("enter", "detail", ROWS),
+    command_key("ctrl+p", "palette", ANYWHERE, show=True),
     letter("T", "theme", ANYWHERE),
     *(letter(str(number), pane, GO) for number, pane in enumerate(PANES, start=1)),
     command_key("tab", "next", GO),

@@ -42,7 +42,7 @@ LIGHT = Theme(
 THEMES = (DARK, LIGHT)
 DEFAULT_THEME = DARK.name
 
-SHEETS = ("base.tcss", "panes.tcss", "dashboard.tcss", "dialogs.tcss")
+SHEETS = ("base.tcss", "panes.tcss", "chat.tcss", "dashboard.tcss", "dialogs.tcss")
 
 
 def stylesheets() -> list[str | PurePath]:

@@ -8,11 +8,11 @@ from typing import ClassVar, NamedTuple
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from sollol_tui.ui.keys import DIALOG_KEYS
+from sollol_tui.ui.screens.steady import Dialog
 from sollol_tui.ui.text import clean, content, fit, width
 from sollol_tui.ui.theme import painted
 
@@ -25,7 +25,7 @@ class Item(NamedTuple):
     remark: str = ""
 
 
-class ChoiceScreen(ModalScreen[str | None]):
+class ChoiceScreen(Dialog[str | None]):
     """Ends with the key of the chosen item, or None. The first item has the cursor."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*DIALOG_KEYS]

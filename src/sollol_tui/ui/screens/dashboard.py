@@ -7,7 +7,6 @@ from typing import ClassVar
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.screen import Screen
 from textual.widget import Widget
 
 from sollol_tui.core.state import ClusterSnapshot
@@ -19,6 +18,7 @@ from sollol_tui.ui.keys import DASHBOARD_KEYS, PANES
 from sollol_tui.ui.messages import CommandGiven
 from sollol_tui.ui.panes.coordinator import RUNNING, main_coordinator
 from sollol_tui.ui.refused import Refused
+from sollol_tui.ui.screens.steady import SteadyScreen
 from sollol_tui.ui.subjects import Subject, subject_of
 from sollol_tui.ui.widgets.cursor_pane import CursorPane
 from sollol_tui.ui.widgets.event_log import EventLog
@@ -31,7 +31,7 @@ PRESSED |= {"read-only": "", "quit.always": "quit"}
 """What a click on a segment does, where its id is not the command itself."""
 
 
-class DashboardScreen(Screen[None]):
+class DashboardScreen(SteadyScreen[None]):
     """Knows which pane is shown and has the focus, and does what keys ask of panes."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*DASHBOARD_KEYS]
@@ -54,7 +54,7 @@ class DashboardScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         """In the order of the grid's cells: the chat stands where its column begins."""
-        self._arrange(self.app.size.width, self.app.size.height)
+        self._arrange()
         panes = self.panes
         yield from (panes.status, self._tabs, panes.coordinator, panes.chat)
         yield from (panes.nodes, panes.rpc, panes.stats, panes.events)
@@ -65,10 +65,17 @@ class DashboardScreen(Screen[None]):
         self.show_keys()
         self.show_snapshot(self._engine.store.snapshot)
 
-    def on_resize(self, event: events.Resize) -> None:
-        self._arrange(event.size.width, event.size.height)
+    def on_resize(self, _event: events.Resize) -> None:
+        self._arrange()
+        self.call_after_refresh(self._keep_focus)
 
-    def _arrange(self, columns: int, rows: int) -> None:
+    def _keep_focus(self) -> None:
+        """A pane that had to be hidden lost its focus: what is shown now takes it."""
+        if self.focused is None and not self.has_class("-tiny"):
+            self.panes.focus(self.current)
+
+    def _arrange(self) -> None:
+        columns, rows = self.app.size
         classes = arrangement.classes(columns, rows, is_zoomed=self._is_zoomed)
         classes |= {f"-show-{pane}": pane == self.current for pane in PANES}
         self.update_classes(classes, animate=False)
@@ -127,7 +134,7 @@ class DashboardScreen(Screen[None]):
             self._last_list = pane
         if pane != self.current:
             self.current = pane
-            self._arrange(self.size.width, self.size.height)
+            self._arrange()
 
     def show_keys(self) -> None:
         """Write the key line anew: it says what works where the focus is."""
@@ -196,7 +203,7 @@ class DashboardScreen(Screen[None]):
 
     def toggle_zoom(self) -> None:
         self._is_zoomed = not self._is_zoomed
-        self._arrange(self.size.width, self.size.height)
+        self._arrange()
 
     def go_back(self) -> None:
         """One level: the filter, the answer that is written, the prompt, the zoom."""

@@ -7,11 +7,11 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.screen import ModalScreen
 
 from sollol_tui.core.state import ClusterSnapshot
 from sollol_tui.ui.keys import DIALOG_KEYS
 from sollol_tui.ui.messages import CopyAsked
+from sollol_tui.ui.screens.steady import Dialog
 from sollol_tui.ui.text import Line
 from sollol_tui.ui.widgets.lines_pane import Lines, LinesPane
 
@@ -23,7 +23,7 @@ LEAST_LINES = 6
 GONE: tuple[Line, ...] = ((("It is gone: nothing names it any more.", "muted"),),)
 
 
-class DetailScreen(ModalScreen[None]):
+class DetailScreen(Dialog[None]):
     """A scrolling text about one thing. `copied` is what `y` copies."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

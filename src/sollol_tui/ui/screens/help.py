@@ -7,10 +7,10 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.screen import ModalScreen
 
 from sollol_tui.ui.keys import DIALOG_KEYS
 from sollol_tui.ui.live_keys import ANYWHERE, HERE, LiveKey
+from sollol_tui.ui.screens.steady import Dialog
 from sollol_tui.ui.text import Line, fit, width
 from sollol_tui.ui.widgets.lines_pane import LinesPane
 
@@ -38,7 +38,7 @@ def _line(key: LiveKey) -> Line:
     return (("  ", ""), (shown, "key"), ("  ", ""), (fit(key.title, 14), ""), (key.help, "muted"))
 
 
-class HelpScreen(ModalScreen[None]):
+class HelpScreen(Dialog[None]):
     """A scrolling list of keys."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -8,13 +8,13 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from sollol_tui.core.state import ClusterSnapshot, Mode
 from sollol_tui.ui.keys import DIALOG_KEYS
 from sollol_tui.ui.mode_cards import MARKS, MEANINGS, card_lines, mode_card, node_name
+from sollol_tui.ui.screens.steady import Dialog
 from sollol_tui.ui.text import clean, fit, width
 from sollol_tui.ui.theme import painted
 
@@ -22,7 +22,7 @@ ModeChoice = tuple[Mode, str]
 """A mode and, for `off`, the URL of the node that it pins."""
 
 
-class ModePicker(ModalScreen[ModeChoice | None]):
+class ModePicker(Dialog[ModeChoice | None]):
     """Ends with the chosen mode, or None. Nothing is switched before Enter."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*DIALOG_KEYS]

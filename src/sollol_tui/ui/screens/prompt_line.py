@@ -9,20 +9,20 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from sollol_tui.core.state import ClusterSnapshot
 from sollol_tui.ui.command_line import completions, parse
 from sollol_tui.ui.commands import BY_WORD
 from sollol_tui.ui.keys import DIALOG_KEYS
+from sollol_tui.ui.screens.steady import Dialog
 from sollol_tui.ui.text import Line, clean, content, fit, width
 from sollol_tui.ui.theme import painted
 
 SHOWN = 7  # completions at a time
 
 
-class PromptLine(ModalScreen[str | None]):
+class PromptLine(Dialog[str | None]):
     """Ends with the line that was typed, or with None."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*DIALOG_KEYS]
