@@ -156,6 +156,7 @@ def _status(arguments: Arguments, voice: Voice) -> int:
     from sollol_tui.verbs.status import status
 
     resolved = load_settings(os.environ, arguments.flags, arguments.config)
+    voice = voice._replace(ascii=resolved.settings.ascii)
     return status(lambda: _engine(resolved.settings), resolved, voice, as_json=arguments.as_json)
 
 
@@ -167,6 +168,9 @@ def _chat(arguments: Arguments, voice: Voice) -> int:
     prompt = read_prompt(arguments.prompt, sys.stdin)
     if not prompt:
         return _wrong("chat wants a PROMPT, or - and a text on stdin")
+    voice = voice._replace(ascii=resolved.settings.ascii)
+    for note in resolved.notes:
+        voice.tell(note)
     settings = with_target(resolved.settings, arguments.target)
     return chat(
         lambda: _engine(settings),

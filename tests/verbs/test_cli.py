@@ -111,7 +111,14 @@ def test_help_ends_well() -> None:
 def test_a_pipe_that_nobody_reads_ends_it_quietly() -> None:
     reading, writing = os.pipe()
     os.close(reading)
-    found = run("config", "example", capture_output=False, stdout=writing, stderr=subprocess.PIPE)
+    buffered = {"PYTHONUNBUFFERED": ""}  # what is left in the buffer is tried again at exit
+    found = run(
+        *("config", "example"),
+        env=buffered,
+        capture_output=False,
+        stdout=writing,
+        stderr=subprocess.PIPE,
+    )
     os.close(writing)
     assert (found.returncode, found.stderr) == (141, "")
 
@@ -157,6 +164,20 @@ def test_ctrl_c_ends_it_with_130_and_no_traceback() -> None:
         process.send_signal(signal.SIGINT)
         assert process.wait() == 130
         assert process.stderr.read() == ""
+
+
+def test_ctrl_c_at_the_very_end_brings_no_traceback_either() -> None:
+    program = """
+import atexit, os, signal, sys
+from sollol_tui import cli
+atexit.register(lambda: os.kill(os.getpid(), signal.SIGINT))
+sys.argv = ["sollol-tui", "paths"]
+sys.exit(cli.entry())
+"""
+    found = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert (found.returncode, found.stderr) == (0, "")
 
 
 def test_a_bug_is_one_sentence_and_a_private_report_without_values(

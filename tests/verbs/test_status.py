@@ -150,6 +150,13 @@ def test_foreign_text_cannot_command_the_terminal() -> None:
     assert not any(c in out for c in "\x1b\x07\r\x9b\u202e")
 
 
+def test_whoever_wants_ascii_gets_nothing_else() -> None:
+    long = NODE._replace(loaded=(LoadedModel("x" * 99),))
+    _, out, _ = run(ClusterSnapshot(nodes=(long, DEAD)), spoken=voice()._replace(ascii=True))
+    assert "~" in out
+    assert out.isascii()
+
+
 def test_colours_only_where_they_are_wanted() -> None:
     assert "\x1b" not in run(CLUSTER)[1]
     coloured = run(CLUSTER, spoken=voice(colours=True))[1]

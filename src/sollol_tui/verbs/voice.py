@@ -13,6 +13,7 @@ from sollol_tui.core.plain import plain_line
 WIDTH_CELLS = 80
 
 Colour = Literal["good", "warn", "bad", "dim"]
+_ASCII = str.maketrans({"–": "-", "…": "~", "·": "|", "→": "->", "•": "*"})
 _CODES: dict[Colour, str] = {"good": "32", "warn": "33", "bad": "31", "dim": "2"}
 
 
@@ -23,10 +24,11 @@ class Voice(NamedTuple):
     err: TextIO
     width_cells: int = WIDTH_CELLS
     colours: bool = False
+    ascii: bool = False  # no glyphs of our own beyond ASCII
 
     def say(self, line: str = "") -> None:
         """One line of data."""
-        self.out.write(f"{line}\n")
+        self.out.write(f"{self._drawn(line)}\n")
 
     def say_json(self, value: object) -> None:
         """One line of JSON. ASCII only: no locale and no terminal can be upset by it."""
@@ -35,7 +37,7 @@ class Voice(NamedTuple):
 
     def tell(self, sentence: str) -> None:
         """One line of narration."""
-        self.err.write(f"{plain_line(sentence)}\n")
+        self.err.write(f"{self._drawn(plain_line(sentence))}\n")
         self.err.flush()
 
     def painted(self, text: str, colour: Colour | None) -> str:
@@ -43,6 +45,9 @@ class Voice(NamedTuple):
         if colour is None or not self.colours:
             return text
         return f"\x1b[{_CODES[colour]}m{text}\x1b[0m"
+
+    def _drawn(self, line: str) -> str:
+        return line.translate(_ASCII) if self.ascii else line
 
 
 def voice_for(out: TextIO, err: TextIO, env: Mapping[str, str]) -> Voice:
