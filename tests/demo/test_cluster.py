@@ -9,7 +9,7 @@ import select
 import signal
 import sys
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import httpx
 import psutil
@@ -26,12 +26,13 @@ CHAT = "/v1/chat/completions"
 STREAM = {"messages": ASK["messages"], "stream": True}
 
 PARENT = """
-import asyncio, json, sys
+import asyncio, json, os
 from sollol_tui.demo.cluster import Cluster
 
 async def main():
     async with Cluster() as cluster:
         cluster.stop("studio")
+        os.waitid(os.P_PID, cluster.pid("studio"), os.WSTOPPED | os.WNOWAIT)
         print(json.dumps([cluster.pid(name) for name in cluster.names]), flush=True)
         await asyncio.Event().wait()
 
@@ -87,6 +88,13 @@ def all_end(pids: Iterable[int]) -> bool:
         if not ended:
             return False
     return True
+
+
+def kill(pids: Iterable[int]) -> None:
+    """End what is left of these processes."""
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 async def test_the_cluster_is_what_its_settings_say_and_leaves_no_process() -> None:
@@ -183,7 +191,10 @@ async def test_when_its_parent_is_killed_every_server_ends_even_a_frozen_one() -
         assert parent.stdout is not None
         pids = json.loads(await parent.stdout.readline())
         parent.kill()
-        assert await asyncio.to_thread(all_end, pids)
+        ended = await asyncio.to_thread(all_end, pids)
+        if not ended:
+            kill(pids)
+        assert ended
 
 
 @pytest.mark.parametrize("kind", ["ollama", "ggml-rpc-server"])
