@@ -42,7 +42,7 @@ class Problem(NamedTuple):
 
 
 _SENTENCES = {
-    Cause.NO_BINARY: "No llama-server was found ({subject}).",
+    Cause.NO_BINARY: "{subject} is not installed here, or does not run.",
     Cause.NO_RPC_SUPPORT: "{subject} was built without RPC.",
     Cause.PORT_TAKEN: "{subject} is used by another program.",
     Cause.MODEL_NOT_FOUND: "The model {subject} is not on this machine.",

@@ -65,3 +65,5 @@ class Settings(NamedTuple):
     mouse: bool = True
     ascii: bool = False  # no glyphs beyond ASCII
     read_only: bool = False  # look and chat only: nothing is started, stopped or changed
+    llama_server: str = ""  # the program for coordinators; empty: it is looked for
+    rpc_server: str = ""  # the program for RPC backends; empty: it is looked for

@@ -34,6 +34,10 @@ MEANINGS: dict[str, str] = {
     "mouse": "Whether the mouse does anything.",
     "ascii": "Use no characters beyond ASCII to draw.",
     "read_only": "Look and chat only: nothing is started, stopped or changed.",
+    "llama_server": "llama.cpp's llama-server, or the folder it lies in; not set: it is looked "
+    "for.",
+    "rpc_server": "llama.cpp's ggml-rpc-server, or the folder it lies in; not set: it is looked "
+    "for.",
 }
 
 _EXAMPLES = {
@@ -42,6 +46,8 @@ _EXAMPLES = {
     "model_path": '"~/models/llama-2-13b.Q4_K_M.gguf"',
     "ollama_models": '"/usr/share/ollama/.ollama/models"',
     "theme": '"sollol-light"',
+    "llama_server": '"~/llama.cpp/build/bin/llama-server"',
+    "rpc_server": '"~/llama.cpp/build/bin/ggml-rpc-server"',
     "backends": '["10.0.0.3", "10.0.0.4:50053"]',
 }
 

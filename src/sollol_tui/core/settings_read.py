@@ -292,6 +292,8 @@ READERS: dict[str, Reader] = {
     "mouse": _yes_or_no,
     "ascii": _yes_or_no,
     "read_only": _yes_or_no,
+    "llama_server": _text,
+    "rpc_server": _text,
 }
 
 TARGET_KEYS = ("nodes", "coordinators", "backends")
