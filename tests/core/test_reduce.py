@@ -134,6 +134,15 @@ def test_backends_of_a_running_coordinator_are_attached_and_never_probed() -> No
     assert not may_probe(snapshot, ONE)
 
 
+def test_a_coordinator_that_was_not_looked_at_yet_holds_its_backends_when_its_process_runs() -> (
+    None
+):
+    snapshot = folded(ProcessesSeen(1.0, ((COORDINATOR, process()),)), start=found())
+    assert snapshot.coordinators[0].status is CoordinatorStatus.UNKNOWN
+    assert {b.status for b in snapshot.backends} == {BackendStatus.ATTACHED}
+    assert not may_probe(snapshot, ONE)
+
+
 def test_a_backend_that_only_the_coordinator_names_is_listed() -> None:
     third = BackendAddress("10.0.0.3:50052")
     held = process(backends=(ONE, TWO, third))

@@ -260,7 +260,8 @@ class Coordinator(Server):
         """One slot, one thread, 2048 tokens, the name `lab`; the extra words come last and win."""
         rpc = ["--rpc", ",".join(self.backends)] if self.backends else []
         bind = ["--host", self.host, "--port", str(self.port), *self.COMMON.split()]
-        model = ["-m", str(self.model), "--alias", "lab"]
+        name = [] if "--alias" in self.extra_args else ["--alias", "lab"]  # two would be a list
+        model = ["-m", str(self.model), *name]
         return [self.lab.llama_server, *rpc, *model, *bind, *self.extra_args]
 
     def answers(self) -> bool:

@@ -194,7 +194,7 @@ def hold_backends(snapshot: ClusterSnapshot, at_s: float) -> ClusterSnapshot:
     holders: dict[BackendAddress, CoordinatorUrl] = {}
     lost: set[BackendAddress] = set()
     for coordinator in snapshot.coordinators:
-        if coordinator.status in _HOLDING and not coordinator.sleeping:
+        if _holds(coordinator):
             holders.update(dict.fromkeys(coordinator.backends, coordinator.url))
             lost.update(coordinator.lost_backends)
     named = name_backends(snapshot, holders)
@@ -223,13 +223,16 @@ def _held(
     return backend
 
 
+def _holds(coordinator: CoordinatorState) -> bool:
+    """Whether it has its backends now. A process that runs has, looked at or not."""
+    runs = coordinator.status in _HOLDING or coordinator.pid is not None
+    return runs and not coordinator.sleeping
+
+
 def may_probe(snapshot: ClusterSnapshot, address: BackendAddress) -> bool:
     """Whether a probe of that backend disturbs nobody: no running coordinator names it."""
     return not any(
-        address in c.backends
-        and address not in c.lost_backends
-        and c.status in _HOLDING
-        and not c.sleeping
+        address in c.backends and address not in c.lost_backends and _holds(c)
         for c in snapshot.coordinators
     )
 

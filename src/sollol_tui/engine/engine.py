@@ -145,6 +145,13 @@ class Engine:
         self._keep(self._kept._replace(model=model))
 
     @property
+    def runtime(self) -> Runtime:
+        """What exists only while the engine runs. Raises `RuntimeError` when it does not."""
+        if self._runtime is None:
+            raise RuntimeError("the engine does not run")
+        return self._runtime
+
+    @property
     def last_model(self) -> str:
         """The model to begin with: as set, else as chosen last; empty when neither."""
         return self.settings.model or self._kept.model
