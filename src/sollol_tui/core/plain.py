@@ -7,7 +7,6 @@ them could write over the screen, a bidi override could make one name look like 
 from __future__ import annotations
 
 from unicodedata import category, combining, east_asian_width
-from urllib.parse import urlsplit
 
 HIDDEN = "•••"
 
@@ -35,15 +34,17 @@ def plain_block(text: str) -> str:
 
 def without_password(url: str) -> str:
     """A URL as it may be shown: the password, and a query that may hold one, are `•••`."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
+    scheme, separator, rest = url.partition("://")
+    place, question, query = (rest if separator else url).partition("?")
+    start = f"{scheme}{separator}" if separator else ""
+    if "@" in query:  # a password may hold a question mark: who knows where it ends
+        return plain_line(f"{start}{HIDDEN}")
+    if place.count("[") != place.count("]"):
         return HIDDEN  # it is no URL, and who knows what it holds
-    user, at, place = parts.netloc.rpartition("@")
-    name, colon, _ = user.partition(":")
-    login = f"{name}{colon}{HIDDEN if colon else ''}{at}"
-    query = f"?{HIDDEN}" if parts.query else ""
-    return f"{parts.scheme}://{login}{place}{parts.path}{query}" if parts.scheme else url
+    login, at, host = place.rpartition("@")
+    user, colon, _ = login.partition(":")
+    shown = f"{user}{colon}{HIDDEN if colon else ''}{at}{host}"
+    return plain_line(f"{start}{shown}{question}{HIDDEN if query else ''}")
 
 
 def cell_width(text: str) -> int:

@@ -17,7 +17,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from sollol_tui.core.faults import Fault, FaultKind
-from sollol_tui.core.plain import HIDDEN, plain_line
+from sollol_tui.core.plain import HIDDEN, plain_line, without_password
 from sollol_tui.core.registry_shapes import (
     GPU_PREFIX,
     GPU_STREAM_KEY,
@@ -70,7 +70,9 @@ class Registry:
         try:
             client = self._opened()
         except (ValueError, TypeError, redis_errors.RedisError):
-            return Fault(FaultKind.BAD_REQUEST, f"{redacted(self._url)} is no URL of a Redis")
+            return Fault(
+                FaultKind.BAD_REQUEST, f"{without_password(self._url)} is no URL of a Redis"
+            )
         try:
             async with asyncio.timeout(within_s):
                 return await self._read(client, within_s * WALK_SHARE)
@@ -131,19 +133,6 @@ class Registry:
         for secret in _secrets(self._url):
             detail = detail.replace(secret, HIDDEN)
         return Fault(kind, one_line(plain_line(detail)))
-
-
-def redacted(url: str) -> str:
-    """A Redis URL as it may be shown: the password, and a query that may hold one, are hidden."""
-    scheme, separator, rest = url.partition("://")
-    place, question, query = (rest if separator else url).partition("?")
-    start = f"{scheme}{separator}" if separator else ""
-    if "@" in query:  # a password may hold a question mark: who knows where it ends
-        return plain_line(f"{start}{HIDDEN}")
-    login, at, host = place.rpartition("@")
-    user, colon, _ = login.partition(":")
-    shown = f"{user}{colon}{HIDDEN if colon else ''}{at}{host}"
-    return plain_line(f"{start}{shown}{question}{HIDDEN if query else ''}")
 
 
 class _Walk:
