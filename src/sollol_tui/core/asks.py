@@ -131,10 +131,12 @@ class Waiting(NamedTuple):
 
 class Delta(NamedTuple):
     text: str
+    tokens: int = 1  # that came together and are joined in it
 
 
 class Thinking(NamedTuple):
     text: str
+    tokens: int = 1
 
 
 class Notice(NamedTuple):

@@ -216,7 +216,7 @@ class Requests:
                 case Broken():
                     attempt.fault = event.fault
         if text:
-            said.append(_written(attempt, "".join(text)))
+            said.append(_written(attempt, text))
         self._count(attempt, sum(isinstance(e, (Token, Thought)) for e in events), now_s)
         return said
 
@@ -295,12 +295,12 @@ class Requests:
         return Finished(outcome, usage, ttft_s, total_s, answer.tries)
 
 
-def _written(attempt: _Attempt, text: str) -> Delta:
-    answer = attempt.answer
+def _written(attempt: _Attempt, pieces: list[str]) -> Delta:
+    answer, text = attempt.answer, "".join(pieces)
     answer.text.append(text)
     answer.chars += len(text)
     answer.writer = attempt.target
-    return Delta(text)
+    return Delta(text, len(pieces))
 
 
 def _failure_words(name: str, fault: Fault, kept_chars: int) -> str:
