@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import errno
-import socket
-import ssl
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from redis import exceptions as redis_errors
 from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
-from sollol_tui.core.faults import Fault, FaultKind
-from sollol_tui.core.plain import HIDDEN, plain_line, without_password
+from sollol_tui.core.faults import Fault
 from sollol_tui.core.registry_shapes import (
     GPU_PREFIX,
     GPU_STREAM_KEY,
@@ -32,7 +26,7 @@ from sollol_tui.core.registry_shapes import (
     shortened,
 )
 from sollol_tui.core.reports import RegistryReport
-from sollol_tui.core.wire import one_line
+from sollol_tui.io.redis_link import RedisLink
 
 MAX_KEYS = 10_000
 MAX_VALUE_BYTES = 1 << 20
@@ -47,7 +41,6 @@ _PATTERN = "[sr]*:[rgb]*:*"  # sollol:rpc:node:…, sollol:gpu:…, rpc:backend:
 _NO_SUCH_KEY = -2  # TTL's answer
 _HASH_FIELDS = ("host", "port")
 _INLINE_BYTES = 1 << 18  # more than this is parsed in a thread
-_CLOSE_WITHIN_S = 0.5
 
 
 class Registry:
@@ -59,7 +52,7 @@ class Registry:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._client: Redis | None = None
+        self._link = RedisLink(url)
         self._walk = _Walk()
 
     async def look(self, within_s: float = 2.0) -> RegistryReport | Fault:
@@ -67,44 +60,12 @@ class Registry:
 
         A connection that was lost is replaced at the next look. Passwords are in no fault.
         """
-        try:
-            client = self._opened()
-        except (ValueError, TypeError, redis_errors.RedisError):
-            return Fault(
-                FaultKind.BAD_REQUEST, f"{without_password(self._url)} is no URL of a Redis"
-            )
-        try:
-            async with asyncio.timeout(within_s):
-                return await self._read(client, within_s * WALK_SHARE)
-        except TimeoutError:
-            return Fault(FaultKind.TIMEOUT, f"no answer within {within_s:g} s")
-        except (redis_errors.RedisError, OSError) as error:
-            return self._fault(error)
+        walk_s = within_s * WALK_SHARE
+        return await self._link.use(lambda client: self._read(client, walk_s), within_s)
 
     async def aclose(self) -> None:
         """Close the connection."""
-        client, self._client = self._client, None
-        if client is None:
-            return
-        try:
-            async with asyncio.timeout(_CLOSE_WITHIN_S):
-                await client.aclose()
-        except (TimeoutError, OSError, redis_errors.RedisError):
-            return  # it is gone anyway
-
-    def _opened(self) -> Redis:
-        if self._client is None:
-            client = Redis.from_url(
-                self._url,
-                protocol=2,  # HELLO is unknown to Redis before 6
-                retry=Retry(NoBackoff(), 0),  # no retries here: the next look is one
-                socket_timeout=None,  # `look` has one deadline for all
-                socket_connect_timeout=None,
-            )
-            # Options that do not exist show here, not at the first command.
-            client.connection_pool.make_connection()  # type: ignore[no-untyped-call]
-            self._client = client
-        return self._client
+        await self._link.aclose()
 
     async def _read(self, client: Redis, walk_s: float) -> RegistryReport:
         asked_at_s = time.perf_counter()
@@ -127,12 +88,6 @@ class Registry:
 
         size = sum(len(value.content) for value in values)
         return parse() if size <= _INLINE_BYTES else await asyncio.to_thread(parse)
-
-    def _fault(self, error: BaseException) -> Fault:
-        kind, detail = _meaning(error)
-        for secret in _secrets(self._url):
-            detail = detail.replace(secret, HIDDEN)
-        return Fault(kind, one_line(plain_line(detail)))
 
 
 class _Walk:
@@ -256,60 +211,6 @@ def _parts(items: list[_Key]) -> Iterator[list[_Key]]:
 
 def _text(raw: bytes) -> str:
     return raw.decode("utf-8", "replace")
-
-
-# What went wrong
-
-_DENIALS = ("NOAUTH", "WRONGPASS", "NOPERM", "DENIED", "ERR invalid password", "ERR AUTH")
-_REFUSED_TEXT = f"[Errno {errno.ECONNREFUSED}]"
-
-
-def _meaning(error: BaseException) -> tuple[FaultKind, str]:
-    """The kind and the evidence of an exception of redis-py, which wraps those of the system."""
-    said = str(error)
-    if isinstance(error, redis_errors.AuthenticationError | redis_errors.NoPermissionError):
-        return FaultKind.UNAUTHORIZED, said
-    if said.startswith(_DENIALS):
-        return FaultKind.UNAUTHORIZED, said
-    if isinstance(error, redis_errors.BusyLoadingError):
-        return FaultKind.SERVER, "Redis is still loading its data"
-    if isinstance(error, redis_errors.InvalidResponse):
-        return FaultKind.PROTOCOL, "no Redis answers there"
-    if isinstance(error, redis_errors.ResponseError):
-        return FaultKind.SERVER, said
-    for cause in _causes(error):
-        if isinstance(cause, OSError):
-            return _meaning_of_os_error(cause)
-    return FaultKind.CUT, "the connection was closed"
-
-
-def _meaning_of_os_error(error: OSError) -> tuple[FaultKind, str]:
-    if isinstance(error, socket.gaierror):
-        return FaultKind.NAME, error.strerror or ""
-    if isinstance(error, ssl.SSLError):
-        return FaultKind.TLS, getattr(error, "verify_message", "") or error.reason or ""
-    if isinstance(error, FileNotFoundError):
-        return FaultKind.REFUSED, "there is no such socket"
-    # asyncio joins the errors of several addresses into one without a number
-    if isinstance(error, ConnectionRefusedError) or _REFUSED_TEXT in str(error):
-        return FaultKind.REFUSED, ""
-    if isinstance(error, ConnectionError):
-        return FaultKind.CUT, error.strerror or "the connection was closed"
-    return FaultKind.UNREACHABLE, error.strerror or str(error)
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    cause: BaseException | None = error
-    for _ in range(8):
-        if cause is None:
-            return
-        yield cause
-        cause = cause.__cause__ or cause.__context__
-
-
-def _secrets(url: str) -> Iterable[str]:
-    password = urlsplit(url).password or ""
-    return {secret for secret in (password, unquote(password)) if secret}
 
 
 def _is_here(url: str) -> bool:
