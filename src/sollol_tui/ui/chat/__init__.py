@@ -1,0 +1,1 @@
+"""The chat: what it says, how it is asked, and the panel that shows it."""

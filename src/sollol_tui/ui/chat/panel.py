@@ -1,0 +1,281 @@
+"""The chat on the screen: a conversation, what is going on, what waits, and the prompt."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.message import Message
+from textual.reactive import var
+from textual.timer import Timer
+from textual.widget import Widget
+
+from sollol_tui.core.asks import ChatOptions
+from sollol_tui.core.state import Mode
+from sollol_tui.ui.chat.conversation import Ask, Conversation
+from sollol_tui.ui.chat.models import ModelChoice, best_model, find_model
+from sollol_tui.ui.chat.session import ChatSession
+from sollol_tui.ui.chat.status import HINT, ChatStatus
+from sollol_tui.ui.messages import CommandGiven
+from sollol_tui.ui.text import Line
+from sollol_tui.ui.theme import painted
+from sollol_tui.ui.widgets.prompt import Prompt
+from sollol_tui.ui.widgets.strip import OneLine
+from sollol_tui.ui.widgets.transcript import Transcript
+
+STATE_S = 0.25
+"""The line that says what is going on changes no more often than that."""
+
+QUIET_S = 0.6
+"""When nothing came for so long, that line goes on by itself: seconds pass."""
+
+
+class ChatPanel(Widget):
+    """One chat: ask in it, and read.
+
+    Args:
+        ask: routes a question and streams its answer; closing the iterator stops it.
+        conversation: its id, by which the router keeps it on one target.
+        wanted_model: the model to begin with; empty: one that is loaded, or the first there is.
+        clock: seconds; only differences count.
+    """
+
+    DecisionWanted = Conversation.DecisionWanted
+    Crashed = Conversation.Crashed
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "stop", "Stop", id="chat.stop", tooltip="Stop the answer, keep its text"),
+    ]
+
+    models: var[tuple[ModelChoice, ...]] = var(())
+    """The models there are (`models.models_of`)."""
+
+    model: var[str] = var("")
+    """The chosen model; empty: none was chosen, and the best one there is answers."""
+
+    class Submitted(Message):
+        """A question is being asked."""
+
+        def __init__(self, text: str, model: str) -> None:
+            super().__init__()
+            self.text = text
+            self.model = model
+
+    class StopRequested(Message):
+        """The answer was stopped by hand."""
+
+    class ModelWanted(Message):
+        """A model is to be picked; the answer goes into `ChatPanel.model`."""
+
+    def __init__(
+        self,
+        ask: Ask,
+        *,
+        conversation: str = "",
+        wanted_model: str = "",
+        ascii_only: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+        id: str | None = None,  # noqa: A002 - Textual's word
+    ) -> None:
+        super().__init__(id=id)
+        self.set_class(ascii_only, "-ascii", update=False)
+        self.options = ChatOptions()
+        self.mode: Mode | None = None  # the mode in force
+        self.target: str | None = None  # wherever the router sends it
+        self.conversation = Conversation(
+            ask, conversation=conversation, ascii_only=ascii_only, clock=clock
+        )
+        self.prompt = Prompt("Ask the cluster…", id="prompt")
+        self._status = ChatStatus(ascii_only=ascii_only)
+        self._clock = clock
+        self._shown_s = 0.0
+        self._timer: Timer | None = None
+        self.set_reactive(ChatPanel.model, wanted_model)
+
+    def compose(self) -> ComposeResult:
+        yield from (self.conversation, self._status, self.prompt)
+
+    def on_mount(self) -> None:
+        self._timer = self.set_interval(STATE_S, self._go_on_saying, pause=True)
+        self.transcript.set_hint(HINT)
+        self._rest()
+
+    # What the screen asks of it
+
+    @property
+    def session(self) -> ChatSession:
+        return self.conversation.session
+
+    @property
+    def transcript(self) -> Transcript:
+        return self.conversation.transcript
+
+    @property
+    def is_streaming(self) -> bool:
+        """Whether an answer is being written."""
+        return self.conversation.is_streaming
+
+    @property
+    def model_in_use(self) -> str:
+        """The model that the next question goes to; empty when there is none."""
+        return best_model(self.models, self.model)
+
+    def set_title(self, title: Line) -> None:
+        self.border_title = painted(title)
+
+    def focus_prompt(self) -> None:
+        self.prompt.focus()
+
+    def new_chat(self) -> None:
+        """Forget the conversation and begin another."""
+        self.session.drop_queue()
+        self.conversation.clear()
+        self._rest()
+
+    def stop(self) -> None:
+        """Stop the answer; its text stays, marked."""
+        if self.is_streaming:
+            self.conversation.stop()
+            self.post_message(self.StopRequested())
+
+    # Questions
+
+    def submit(self, text: str) -> None:
+        """Ask a question; while an answer is written it waits in the queue."""
+        if self.is_streaming or self.session.queue:
+            self.session.enqueue(text)
+            self._show_queue()
+        elif not self.model_in_use:
+            self.prompt.take_back(text)
+            self.post_message(self.ModelWanted())
+        else:
+            self._begin(text)
+
+    def _begin(self, text: str) -> None:
+        model = self.model_in_use
+        request = self.session.to_request(
+            text, model, self.options, mode=self.mode, target=self.target
+        )
+        self.conversation.begin(request)
+        if self._timer is not None:
+            self._timer.resume()
+        self._show_state()
+        self.refresh_bindings()
+        self.post_message(self.Submitted(text, model))
+
+    @on(Conversation.Ended)
+    def go_on(self, event: Conversation.Ended) -> None:
+        """An answer is over: the next question, or rest. One that got no answer comes back."""
+        event.stop()
+        if event.turn.outcome == "failed":
+            self.prompt.take_back(event.turn.prompt)
+        self._ask_next()
+
+    def _ask_next(self) -> None:
+        following = None if self.is_streaming else self.session.next_prompt()
+        if following is not None:
+            self._begin(following)
+            self._show_queue()
+        elif not self.is_streaming:
+            self._rest()
+
+    # What is going on
+
+    def _rest(self) -> None:
+        if self._timer is not None:
+            self._timer.pause()
+        self._show_queue()
+        self._show_state()
+        self.refresh_bindings()
+
+    def _go_on_saying(self) -> None:
+        if self._clock() - self._shown_s >= QUIET_S:
+            self._show_state()
+
+    def _show_state(self) -> None:
+        self._shown_s = now_s = self._clock()
+        model = self.model_in_use
+        choice = find_model(self.models, model)
+        self._status.show(self.session, model, choice, self.transcript.unseen, now_s)
+
+    def _show_queue(self) -> None:
+        queue = self.session.queue
+        self.prompt.waiting = queue[-1] if queue else None
+        self._status.show_queue(queue, is_held=self.session.is_held)
+
+    def watch_models(self) -> None:
+        self._show_state_at_rest()
+
+    def watch_model(self) -> None:
+        self._show_state_at_rest()
+
+    def _show_state_at_rest(self) -> None:
+        if self.is_mounted and not self.is_streaming:
+            self._show_state()
+
+    # What its parts say
+
+    @on(Prompt.Submitted)
+    def ask_question(self, event: Prompt.Submitted) -> None:
+        event.stop()
+        self.submit(event.text)
+
+    @on(Prompt.CommandEntered)
+    def give_command(self, event: Prompt.CommandEntered) -> None:
+        event.stop()
+        self.post_message(CommandGiven(event.text[1:].strip()))
+
+    @on(Prompt.EnteredNothing)
+    def release_queue(self, event: Prompt.EnteredNothing) -> None:
+        """Enter in the empty prompt lets held questions go on."""
+        event.stop()
+        self.session.release()
+        self._ask_next()
+
+    @on(Prompt.TakenBack)
+    def take_back(self, event: Prompt.TakenBack) -> None:
+        event.stop()
+        self.session.take_back()
+        self._show_queue()
+        self._show_state_at_rest()
+
+    @on(Prompt.ScrollWanted)
+    def scroll(self, event: Prompt.ScrollWanted) -> None:
+        event.stop()
+        if event.pages is None:
+            self.transcript.follow()
+        else:
+            self.transcript.action_page(event.pages)
+
+    @on(Transcript.Moved)
+    def follow_reader(self, event: Transcript.Moved) -> None:
+        event.stop()
+        if not self.is_streaming or self._clock() - self._shown_s >= STATE_S:
+            self._show_state()
+
+    @on(OneLine.Pressed)
+    def press(self, event: OneLine.Pressed) -> None:
+        event.stop()
+        if event.segment_id == "end":
+            self.transcript.follow()
+        elif event.segment_id == "model":
+            self.post_message(self.ModelWanted())
+        elif event.segment_id == "stop":
+            self.stop()
+
+    # Keys
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        return action != "stop" or self.is_streaming or bool(self.session.queue)
+
+    def action_stop(self) -> None:
+        """Stop the answer; when none is written, forget the questions that wait."""
+        if self.is_streaming:
+            self.stop()
+        else:
+            self.session.drop_queue()
+            self._rest()

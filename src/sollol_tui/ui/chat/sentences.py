@@ -1,0 +1,151 @@
+"""The lines around an answer: who answers and why, what it waits for, how it ended, what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sollol_tui.core import units
+from sollol_tui.core.asks import Failed, Finished, RouteDecision, Waiting
+from sollol_tui.core.faults import Fault, FaultKind
+from sollol_tui.core.ids import COORDINATOR_PORT, OLLAMA_PORT, short_name
+from sollol_tui.ui.text import Line, Span, clean
+
+SEPARATOR = " · "
+
+
+def target_name(decision: RouteDecision) -> str:
+    """How the chosen target is called; empty when there is none."""
+    if decision.name or not decision.target:
+        return clean(decision.name)
+    port = COORDINATOR_PORT if decision.kind == "coordinator" else OLLAMA_PORT
+    return clean(short_name(decision.target, port))
+
+
+def header(model: str, decisions: Sequence[RouteDecision]) -> Line:
+    """Who answers, and why it is asked: `llama3.2:3b via gpu-rig · shortest queue (0 vs 1)`.
+
+    Several decisions are those of targets that wrote one after the other.
+    """
+    spans: list[Span] = [(clean(model), "model")]
+    for decision in decisions:
+        spans += [(" then " if len(spans) > 1 else " via ", "muted"), (target_name(decision), "")]
+    if decisions and decisions[-1].reason:
+        spans.append((f"{SEPARATOR}{clean(decisions[-1].reason)}", "muted"))
+    return tuple(spans)
+
+
+def notice(text: str) -> Line:
+    return (("▲ ", "warn"), (clean(text), "warn"))
+
+
+def seam(to_name: str) -> str:
+    return f"{clean(to_name)} writes on"
+
+
+def thought_label(seconds: float) -> Line:
+    return ((f"thought for {units.span(max(1.0, seconds))}", "thought"),)
+
+
+def waiting(model: str, name: str, event: Waiting | None, seconds: float) -> str:
+    """What an answer that has not begun waits for."""
+    passed = units.span(seconds)
+    if not name:
+        return f"choosing who answers… {passed}"
+    if event is None:
+        return f"asking {name}… {passed}"
+    if event.position > 0:
+        before = "1 request" if event.position == 1 else f"{event.position} requests"
+        return f"waiting for {name}: {before} before this one{SEPARATOR}{passed}"
+    if event.loading:
+        return f"loading {clean(model)} on {name}… {passed}"
+    if event.progress is not None and event.progress.total:
+        done, total = units.count(event.progress.processed), units.count(event.progress.total)
+        return f"{name} reads the question: {done} of {total} tokens{SEPARATOR}{passed}"
+    return f"waiting for {name}… {passed}"
+
+
+def running(
+    tokens: int,
+    tps: float | None,
+    seconds: float,
+    *,
+    is_thinking: bool,
+    silent_s: float | None,
+) -> str:
+    """How an answer gets on."""
+    parts = [
+        "thinking" if is_thinking else "",
+        f"{units.count(tokens)} tok",
+        units.rate(tps) if tps else "",
+        units.span(seconds),
+        f"no token for {units.span(silent_s)}" if silent_s is not None else "",
+    ]
+    return SEPARATOR.join(part for part in parts if part)
+
+
+def figures(tokens: int | None, tps: float | None, ttft_s: float | None, total_s: float) -> str:
+    """`212 tok · 33.1 tok/s · TTFT 0.21 s · 6.4 s`; what is not known is left out."""
+    parts = [
+        f"{units.count(tokens)} tok" if tokens else "",
+        units.rate(tps) if tps else "",
+        f"TTFT {_short_time(ttft_s)}" if ttft_s is not None else "",
+        units.duration(total_s),
+    ]
+    return SEPARATOR.join(part for part in parts if part)
+
+
+def finished(event: Finished, counted: str) -> Line:
+    """The line under an answer that has ended properly, or was stopped. `counted` are its figures
+    as counted here, for one whose server told none."""
+    usage = event.usage
+    told = figures(usage.completion_tokens, usage.decode_tps, event.ttft_s, event.total_s)
+    text = told if usage.completion_tokens is not None else counted
+    if event.tries > 1:
+        text += f"{SEPARATOR}{event.tries} tries"
+    if event.outcome == "stopped":
+        return stopped(text)
+    if event.outcome == "length":
+        return (("▲ the token limit cut it off", "warn"), (SEPARATOR + text, "muted"))
+    return ((text, "muted"),)
+
+
+def stopped(counted: str) -> Line:
+    return (("■ stopped", "warn"), (SEPARATOR + counted, "muted"))
+
+
+def failed(event: Failed, name: str, has_text: bool) -> tuple[Line, ...]:
+    """The lines under an answer that is none, or not whole: what happened, what to do."""
+    sign: Span = ("▲ incomplete: ", "warn") if has_text else ("✗ no answer: ", "bad")
+    where = f"{name}: " if name else ""
+    tried = f" ({event.tries} tries)" if event.tries > 1 else ""
+    what: Span = (f"{where}{clean(str(event.fault))}{tried}", "")
+    return ((sign, what), ((f"  {advice(event.fault, has_text)}", "muted"),))
+
+
+def advice(fault: Fault, has_text: bool) -> str:
+    """What a person can do about a failed answer."""
+    if has_text:
+        return "What came is kept. ↑ in the empty prompt brings the question back."
+    return _ADVICE.get(fault.kind, "Try again, or ask another target: /node, /mode.")
+
+
+_ADVICE = {
+    FaultKind.REFUSED: "Nothing listens there: start the server, or ask another node (/node).",
+    FaultKind.TIMEOUT: "The server may be busy or hang: look at its row, or ask another node.",
+    FaultKind.UNREACHABLE: "Is the machine on, and is the network between? Another node: /node.",
+    FaultKind.NAME: "Check how the host is spelt, or add it by its address.",
+    FaultKind.TLS: "Check the certificate, or name its authority as ca_file in the settings.",
+    FaultKind.UNAUTHORIZED: "Put the server's key under headers in the settings.",
+    FaultKind.RATE_LIMITED: "Wait a little, or ask another node (/node).",
+    FaultKind.SATURATED: "Every place there is taken: wait a little, or add a node.",
+    FaultKind.LOADING: "The model is still being loaded: try again in a moment.",
+    FaultKind.NOT_FOUND: "Nobody has this model now: choose another (/model).",
+    FaultKind.BAD_REQUEST: "The server does not take this request; its words are above.",
+    FaultKind.SERVER: "The server's own words are above; its log may say more.",
+    FaultKind.PROTOCOL: "What answers there does not speak like a model server.",
+    FaultKind.STALLED: "The server says it is well but moves no token: restart it.",
+}
+
+
+def _short_time(seconds: float) -> str:
+    return f"{seconds:.2f} s" if seconds < 9.995 else units.duration(seconds)
