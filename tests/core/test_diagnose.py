@@ -180,13 +180,13 @@ def test_another_protocol_is_told_with_both_versions() -> None:
             "right to read",
         ),
         (
-            "E error loading model: error loading model architecture: unknown model architecture: 'gptoss'",
+            "E error loading model: unknown model architecture: 'gptoss'",
             Cause.MODEL_REFUSED,
             "tiny:8b",
             "Ollama node",
         ),
         (
-            "E error loading model: error loading model hyperparameters: key not found in model: gemma3.attention.layer_norm_rms_epsilon",
+            "E error loading model hyperparameters: key not found in model: gemma3.x",
             Cause.MODEL_REFUSED,
             "tiny:8b",
             "Ollama node",
