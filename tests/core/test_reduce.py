@@ -184,6 +184,29 @@ def test_a_sleeping_coordinator_has_let_go_of_its_backends() -> None:
     assert snapshot.backends[0].attached_to is None
 
 
+def busy(decoded: int) -> CoordinatorReport:
+    return CoordinatorReport(False, 1.0, model="big", slots=(Slot(0, True, 4096, 9, decoded),))
+
+
+def test_a_busy_coordinator_that_moves_no_token_stalls_and_recovers_with_the_next_token() -> None:
+    looks = [CoordinatorLooked(COORDINATOR, t, busy(5)) for t in (10.0, 40.0, 69.0)]
+    snapshot = folded(*looks, start=serving())
+    assert snapshot.coordinators[0].status is CoordinatorStatus.READY
+    snapshot = folded(CoordinatorLooked(COORDINATOR, 71.0, busy(5)), start=snapshot)
+    assert snapshot.coordinators[0].status is CoordinatorStatus.STALLED
+    assert "no token for 61 s" in str(snapshot.coordinators[0].fault)
+    snapshot = folded(CoordinatorLooked(COORDINATOR, 72.0, busy(6)), start=snapshot)
+    assert snapshot.coordinators[0].status is CoordinatorStatus.READY
+
+
+def test_a_long_prompt_has_the_longer_limit() -> None:
+    looks = [CoordinatorLooked(COORDINATOR, t, busy(0)) for t in (10.0, 300.0)]
+    snapshot = folded(*looks, start=serving())
+    assert snapshot.coordinators[0].status is CoordinatorStatus.READY
+    snapshot = folded(CoordinatorLooked(COORDINATOR, 311.0, busy(0)), start=snapshot)
+    assert snapshot.coordinators[0].status is CoordinatorStatus.STALLED
+
+
 def test_a_coordinator_elsewhere_is_remote() -> None:
     snapshot = folded(ProcessesSeen(1.0, ()), start=found())
     assert snapshot.coordinators[0].owner is Owner.REMOTE

@@ -20,11 +20,26 @@ from sollol_tui.core.state import (
     HealthRules,
     Owner,
     ServerCounters,
+    Slot,
 )
 from sollol_tui.core.targets import name_backends
 
 Value = TypeVar("Value")
 
+_GONE = {CoordinatorStatus.STOPPED, CoordinatorStatus.FAILED, CoordinatorStatus.QUARANTINED}
+_STATUSES = {
+    "probing": CoordinatorStatus.STARTING,
+    "starting": CoordinatorStatus.STARTING,
+    "connecting": CoordinatorStatus.STARTING,
+    "loading": CoordinatorStatus.LOADING,
+    "warming": CoordinatorStatus.LOADING,
+    "ready": CoordinatorStatus.READY,
+    "stalled": CoordinatorStatus.STALLED,
+    "stopping": CoordinatorStatus.STOPPING,
+    "stopped": CoordinatorStatus.STOPPED,
+    "failed": CoordinatorStatus.FAILED,
+    "quarantined": CoordinatorStatus.QUARANTINED,
+}
 _HOLDING = {
     CoordinatorStatus.STARTING,
     CoordinatorStatus.LOADING,
@@ -56,6 +71,8 @@ def _after_silence(
 ) -> CoordinatorState:
     counts = Health(state.health.failures + 1)
     status = health.coordinator_failed(state.status, counts.failures, fault, rules)
+    if state.supervised and status is not CoordinatorStatus.STALLED:
+        status = state.status  # whoever started it knows how it is
     confirm = counts.failures < rules.failures_to_down
     due_at_s = health.next_look_at_s(at_s, counts, rules, confirm)
     gone = status in {CoordinatorStatus.STOPPED, CoordinatorStatus.FAILED}
@@ -79,8 +96,12 @@ def _after_answer(
     counts = Health(0, state.health.successes + 1)
     due_at_s = health.next_look_at_s(at_s, counts, rules, confirm=report.loading)
     prefill_tps, decode_tps = rates(state.counters, report.counters)
-    status = health.coordinator_answered(report.loading, state.status)
     slots = report.slots if report.slots is not None else state.slots
+    moved_at_s = _moved_at_s(state, slots, at_s)
+    status = health.coordinator_answered(report.loading, state.status)
+    if state.supervised and state.status is not CoordinatorStatus.STALLED:
+        status = state.status
+    status, fault = _progress_words(status, slots, at_s - moved_at_s, rules, report.fault)
     return state._replace(
         status=status,
         model=report.model or state.model,
@@ -99,11 +120,45 @@ def _after_answer(
         sleeping=report.sleeping,
         build=report.build or state.build,
         latency_ms=report.latency_ms,
-        fault=state.fault if status is CoordinatorStatus.STALLED else report.fault,
+        fault=fault,
+        moved_at_s=moved_at_s,
         seen_at_s=at_s,
         asked_at_s=at_s,
         health=counts._replace(next_look_at_s=due_at_s),
     )
+
+
+def _moved_at_s(state: CoordinatorState, slots: tuple[Slot, ...] | None, at_s: float) -> float:
+    """When the server last made progress: a server without busy slots does as it should."""
+    if state.moved_at_s is None or not slots or not any(s.busy for s in slots):
+        return at_s
+    before = {s.id: s for s in state.slots or ()}
+    moved = any(s.busy and before.get(s.id) != s for s in slots)
+    return at_s if moved else state.moved_at_s
+
+
+def _progress_words(
+    status: CoordinatorStatus,
+    slots: tuple[Slot, ...] | None,
+    still_s: float,
+    rules: HealthRules,
+    fault: Fault | None,
+) -> tuple[CoordinatorStatus, Fault | None]:
+    """A busy server that says "ok" and moves no token hangs (N3); one that moves again does not.
+
+    `/health` cannot tell: it answers while a backend hangs for ever (llama.cpp, measured).
+    """
+    if status not in {CoordinatorStatus.READY, CoordinatorStatus.STALLED}:
+        return status, fault
+    busy = [s for s in slots or () if s.busy]
+    writing = any(s.decoded_tokens for s in busy)
+    limit_s = rules.token_gap_limit_s if writing else rules.first_token_limit_s
+    if busy and still_s >= limit_s:
+        stalled = Fault(FaultKind.STALLED, f"no token for {still_s:.0f} s while it says ok")
+        return CoordinatorStatus.STALLED, stalled
+    if status is CoordinatorStatus.STALLED and slots is None:
+        return status, fault  # it tells nothing: only an answer can lift that
+    return CoordinatorStatus.READY, fault
 
 
 def _told(new: Value | None, old: Value) -> Value:
@@ -131,16 +186,40 @@ def _rate(tokens: float, seconds: float) -> float | None:
 
 
 def stepped(snapshot: ClusterSnapshot, event: CoordinatorStepped) -> ClusterSnapshot:
-    """The supervisor moved a coordinator of ours."""
-    gone = event.status in {CoordinatorStatus.STOPPED, CoordinatorStatus.FAILED}
-
-    def change(state: CoordinatorState) -> CoordinatorState:
-        base = _without_run(state) if gone else state
-        owner = None if gone else Owner.OURS
-        return base._replace(status=event.status, pid=event.pid, fault=event.fault, owner=owner)
-
-    coordinators = tuple(change(c) if c.url == event.url else c for c in snapshot.coordinators)
+    """The supervisor moved a coordinator of ours: its word counts, not that of a look."""
+    coordinators = tuple(
+        _after_step(c, event) if c.url == event.url else c for c in snapshot.coordinators
+    )
     return hold_backends(snapshot._replace(coordinators=coordinators), event.at_s)
+
+
+def _after_step(state: CoordinatorState, event: CoordinatorStepped) -> CoordinatorState:
+    status = _STATUSES[event.phase]
+    gone = status in _GONE or event.phase == "probing"  # nothing runs, nothing is held
+    base = _without_run(state) if gone else state
+    plan = event.plan or (None if event.phase == "probing" else state.plan)
+    same_phase = state.phase == event.phase
+    problem = event.problems[0] if event.problems else None
+    return base._replace(
+        status=status,
+        phase=str(event.phase),
+        phase_at_s=state.phase_at_s if same_phase else event.at_s,
+        pid=event.pid,
+        owner=Owner.OURS if status not in _GONE else None,
+        supervised=status is not CoordinatorStatus.STOPPED,
+        progress=event.progress,
+        expected_s=event.expected_s or state.expected_s,
+        problems=event.problems,
+        retry_at_s=event.retry_at_s,
+        plan=plan,
+        shards=None if gone else event.shards or state.shards,
+        model=(plan.model if plan else None) or base.model,
+        model_path=(plan.path if plan else None) or base.model_path,
+        backends=() if gone else plan.backends if plan else state.backends,
+        fault=Fault(FaultKind.SERVER, problem.sentence) if problem else None,
+        seen_at_s=state.seen_at_s if gone else event.at_s,
+        started_at_s=None if gone else state.started_at_s or event.at_s,
+    )
 
 
 def processes_seen(snapshot: ClusterSnapshot, event: ProcessesSeen) -> ClusterSnapshot:
@@ -159,7 +238,7 @@ def _with_process(
     state: CoordinatorState, process: ServerProcess | None, event: ProcessesSeen
 ) -> CoordinatorState:
     if process is None:
-        return _process_gone(state, event.at_s)
+        return state if state.supervised else _process_gone(state, event.at_s)
     base = state if state.pid in {None, process.pid} else _without_run(state)
     return base._replace(
         pid=process.pid,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from sollol_tui.core.faults import Fault
 from sollol_tui.core.ids import BackendAddress, CoordinatorUrl, NodeUrl
@@ -16,7 +16,13 @@ from sollol_tui.core.reports import (
     RegistryReport,
     ServerProcess,
 )
-from sollol_tui.core.state import CoordinatorStatus, Mode
+from sollol_tui.core.state import Mode
+
+if TYPE_CHECKING:  # what the first screen does not need stays unloaded
+    from sollol_tui.core.lifecycle import Phase
+    from sollol_tui.core.plan_values import CoordinatorPlan
+    from sollol_tui.core.problems import Problem
+    from sollol_tui.core.shard_map import ShardMap
 
 
 class TargetsFound(NamedTuple):
@@ -41,13 +47,18 @@ class CoordinatorLooked(NamedTuple):
 
 
 class CoordinatorStepped(NamedTuple):
-    """The supervisor moved a coordinator of ours to another state."""
+    """The supervisor moved a coordinator of ours. `None` leaves what was known of the run."""
 
     url: CoordinatorUrl
     at_s: float
-    status: CoordinatorStatus
+    phase: Phase
     pid: int | None = None
-    fault: Fault | None = None
+    progress: float | None = None  # of loading, 0 to 1
+    expected_s: float | None = None  # how long loading took the last time
+    problems: tuple[Problem, ...] = ()
+    retry_at_s: float | None = None
+    plan: CoordinatorPlan | None = None
+    shards: ShardMap | None = None
 
 
 class ProcessesSeen(NamedTuple):

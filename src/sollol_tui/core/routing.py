@@ -88,6 +88,13 @@ def _rank(candidate: Candidate, first: Kind, now: Circumstances) -> tuple[bool, 
     return candidate.kind != first, -(candidate.score or 0.0), served, candidate.target
 
 
+def wants_coordinator(request: AskRequest, now: Circumstances) -> bool:
+    """Whether the mode and the model's size send the request to a coordinator first."""
+    mode = request.mode or now.snapshot.mode
+    kind, _ = _preferred(request, mode, size_of(request.model, now.snapshot), now)
+    return kind == "coordinator"
+
+
 def _preferred(
     request: AskRequest, mode: Mode, size: ModelSize, now: Circumstances
 ) -> tuple[Kind, str]:

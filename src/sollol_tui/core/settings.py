@@ -67,3 +67,7 @@ class Settings(NamedTuple):
     read_only: bool = False  # look and chat only: nothing is started, stopped or changed
     llama_server: str = ""  # the program for coordinators; empty: it is looked for
     rpc_server: str = ""  # the program for RPC backends; empty: it is looked for
+    coordinator_slots: int = 1  # requests that the coordinator answers at the same time
+    coordinator_api_key: str = ""  # asked of its clients; "random": made anew for each start
+    restart_hung: bool = False  # a hung coordinator is started anew without asking
+    on_quit: str = "ask"  # what becomes of a coordinator of ours: ask, stay, stop

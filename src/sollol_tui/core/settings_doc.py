@@ -38,6 +38,11 @@ MEANINGS: dict[str, str] = {
     "for.",
     "rpc_server": "llama.cpp's ggml-rpc-server, or the folder it lies in; not set: it is looked "
     "for.",
+    "coordinator_slots": "So many requests the coordinator that is started here answers at once.",
+    "coordinator_api_key": "The key that the coordinator that is started here asks of its "
+    'clients; "random": a new one for each start; not set: none.',
+    "restart_hung": "Start a hung coordinator of ours anew without asking.",
+    "on_quit": "What becomes of a coordinator of ours when the screen is left: ask, stay or stop.",
 }
 
 _EXAMPLES = {

@@ -17,7 +17,7 @@ from sollol_tui.core.ids import (
     parse_model_name,
     parse_node_url,
 )
-from sollol_tui.core.plain import plain_line, without_password
+from sollol_tui.core.plain import HIDDEN, plain_line, without_password
 from sollol_tui.core.settings import (
     BackendSetting,
     CoordinatorSetting,
@@ -268,6 +268,17 @@ _NODE_LIST = 'a list of URLs or of tables: [[nodes]] with url = "http://host:114
 _COORDINATOR_LIST = 'a list of URLs or of tables: [[coordinators]] with url = "http://host:18080"'
 _BACKEND_LIST = 'a list of addresses: ["host:50052"]'
 
+def _one_of(words: tuple[str, ...]) -> Reader:
+    wanted = ", ".join(words[:-1]) + f" or {words[-1]}"
+
+    def read(raw: object) -> str:
+        if raw not in words:
+            raise BadValueError(f"{_shown(raw)} is not {wanted}")
+        return str(raw)
+
+    return read
+
+
 READERS: dict[str, Reader] = {
     "nodes": lambda raw: _each(raw, _NODE_LIST, _node),
     "coordinators": lambda raw: _each(raw, _COORDINATOR_LIST, _coordinator),
@@ -294,6 +305,10 @@ READERS: dict[str, Reader] = {
     "read_only": _yes_or_no,
     "llama_server": _text,
     "rpc_server": _text,
+    "coordinator_slots": _whole(1, 256, "a whole number of slots, 1 or more"),
+    "coordinator_api_key": _text,
+    "restart_hung": _yes_or_no,
+    "on_quit": _one_of(("ask", "stay", "stop")),
 }
 
 TARGET_KEYS = ("nodes", "coordinators", "backends")
@@ -317,6 +332,8 @@ def shown_value(settings: Settings, key: str) -> str:
         return "–"
     if key == "redis_url":
         return without_password(value)
+    if key == "coordinator_api_key" and value != "random":
+        return HIDDEN
     return plain_line(plain_value(value))
 
 

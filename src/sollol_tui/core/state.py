@@ -8,10 +8,15 @@ Times (`_at_s`) are seconds since the epoch, passed in by whoever measured.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from sollol_tui.core.faults import Fault
 from sollol_tui.core.ids import BackendAddress, CoordinatorUrl, NodeUrl
+
+if TYPE_CHECKING:  # what the first screen does not need stays unloaded
+    from sollol_tui.core.plan_values import CoordinatorPlan
+    from sollol_tui.core.problems import Problem
+    from sollol_tui.core.shard_map import ShardMap
 
 
 class Mode(StrEnum):
@@ -84,6 +89,8 @@ class HealthRules(NamedTuple):
     failures_to_down: int = 3
     successes_to_up: int = 2
     backoff_max_s: float = 60.0
+    first_token_limit_s: float = 300.0
+    token_gap_limit_s: float = 60.0
 
 
 class NodeModel(NamedTuple):
@@ -187,6 +194,16 @@ class CoordinatorState(NamedTuple):
     asked_at_s: float | None = None
     health: Health = Health()
     in_flight: int = 0
+    moved_at_s: float | None = None  # when a busy slot last made progress
+    supervised: bool = False  # this program starts, watches and restarts it
+    phase: str = ""  # finer than the status, see `core.lifecycle.Phase`
+    phase_at_s: float | None = None  # since when
+    progress: float | None = None  # of loading, 0 to 1
+    expected_s: float | None = None  # how long a start took the last time
+    problems: tuple[Problem, ...] = ()
+    retry_at_s: float | None = None
+    plan: CoordinatorPlan | None = None
+    shards: ShardMap | None = None
 
 
 class Device(NamedTuple):

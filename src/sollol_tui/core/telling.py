@@ -108,6 +108,8 @@ def _coordinator_words(state: CoordinatorState) -> str:
     if state.status is CoordinatorStatus.READY:
         held = f" over {len(state.backends)} RPC backends" if state.backends else ""
         return f"is ready · {state.model or '–'}{held}"
+    if state.problems:
+        return f"is {state.status} · {state.problems[0].sentence} {state.problems[0].next}"
     return f"is {state.status}" + (f" · {state.fault}" if state.fault else "")
 
 

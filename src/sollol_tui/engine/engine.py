@@ -71,7 +71,9 @@ class Engine:
         """Start discovery and one poll task per target; stop them all on leaving."""
         module = await asyncio.to_thread(importlib.import_module, "sollol_tui.engine.runtime")
         self._tell_targets()
-        async with module.opened(self.settings, self.store, self.ledger) as runtime:
+        async with module.opened(
+            self.settings, self.store, self.ledger, self._state_dir
+        ) as runtime:
             self._runtime = runtime
             self._started.set()
             try:
@@ -213,6 +215,8 @@ def _first_snapshot(settings: Settings, kept: Kept) -> ClusterSnapshot:
         settings.failures_to_down,
         settings.successes_to_up,
         settings.backoff_max_s,
+        settings.first_token_limit_s,
+        settings.token_gap_limit_s,
     )
     url = settings.redis_url
     registry = (

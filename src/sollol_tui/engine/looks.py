@@ -27,7 +27,7 @@ from sollol_tui.core.ids import (
 )
 from sollol_tui.core.plain import without_password
 from sollol_tui.core.reports import FoundCoordinator, ServerProcess
-from sollol_tui.core.settings import Settings
+from sollol_tui.core.settings import Headers, Settings
 from sollol_tui.engine.store import Store
 from sollol_tui.io import llamacpp, ollama
 from sollol_tui.io.http import Http, Server
@@ -45,9 +45,10 @@ class Looks:
         self.store = store
         self.http = http
         self.processes_known = asyncio.Event()  # until then nobody knows who holds which backend
-        self._prober = Prober()
+        self.prober = Prober()
         self._registry: Registry | None = None
         self.ours: Callable[[], frozenset[int]] = frozenset  # pids of coordinators we started
+        self.extra_headers: Callable[[str], Headers] = lambda _: ()  # keys of those we started
         self._servers: dict[str, Server] = {
             **{n.url: Server(n.url, n.headers, n.ca_file) for n in settings.nodes},
             **{c.url: Server(c.url, c.headers, c.ca_file) for c in settings.coordinators},
@@ -56,7 +57,9 @@ class Looks:
 
     def server(self, url: str) -> Server:
         """How to reach a node or coordinator: its URL with the headers that the settings give."""
-        return self._servers.get(url) or Server(url)
+        server = self._servers.get(url) or Server(url)
+        extra = self.extra_headers(url)
+        return server._replace(headers=(*server.headers, *extra)) if extra else server
 
     async def node(self, url: NodeUrl) -> None:
         """Look at an Ollama node."""
@@ -73,7 +76,7 @@ class Looks:
         await self.processes_known.wait()
         if not may_probe(self.store.snapshot, address):
             return
-        report = await self._prober.probe(address, connect_within_s=self.settings.timeout_s)
+        report = await self.prober.probe(address, connect_within_s=self.settings.timeout_s)
         self.store.apply(BackendLooked(address, self.store.now_s(), report))
 
     async def registry(self) -> None:

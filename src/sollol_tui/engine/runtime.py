@@ -8,19 +8,25 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 # httpx loads these at its first request; here they are loaded on the same late thread.
 import anyio._backends._asyncio
 import anyio.streams.tls  # noqa: F401
 
 from sollol_tui.core.asks import AskRequest, RouteDecision, StreamEvent
-from sollol_tui.core.settings import Settings
+from sollol_tui.core.ids import CoordinatorUrl, host_of, parse_coordinator_url
+from sollol_tui.core.registry_shapes import is_loopback
+from sollol_tui.core.settings import Headers, Settings
 from sollol_tui.core.state import ClusterSnapshot, CoordinatorState
+from sollol_tui.engine.coordinator_process import CoordinatorProcess
 from sollol_tui.engine.ledger import Ledger
 from sollol_tui.engine.looks import Looks
+from sollol_tui.engine.planning import Planner
 from sollol_tui.engine.pollers import PROCESSES, Pollers
 from sollol_tui.engine.requests import Requests
 from sollol_tui.engine.store import Store
+from sollol_tui.engine.supervisor import Supervisor
 from sollol_tui.io import llamacpp, ollama
 from sollol_tui.io.http import Http
 
@@ -29,26 +35,54 @@ class Runtime:
     """What exists only while the engine runs."""
 
     def __init__(
-        self, settings: Settings, store: Store, ledger: Ledger, group: asyncio.TaskGroup
+        self,
+        settings: Settings,
+        store: Store,
+        ledger: Ledger,
+        group: asyncio.TaskGroup,
+        state_dir: Path | None,
     ) -> None:
         self.store = store
+        self.leaves_coordinator = settings.on_quit == "stay"
         self.http = Http()
         self.looks = Looks(settings, store, self.http)
         self.pollers = Pollers(store, self.looks, group)
         self.requests = Requests(settings, store, ledger, self._open_stream)
         self.requests.on_failure = self.pollers.wake
+        self.planner = Planner(settings, self.looks.prober)
+        self.supervisor = self._make_supervisor(settings, state_dir) if state_dir else None
+        self._group = group
 
     def start(self) -> None:
         """Poll what is known, and what becomes known."""
         self.store.listeners.append(self._react)
         self.pollers.start()
+        if self.supervisor is not None:
+            self.looks.ours = self._our_pids
+            self.looks.extra_headers = self._key_of
+            self._group.create_task(self.supervisor.adopt(), name="adopt")
 
     async def aclose(self) -> None:
         """Stop polling, close every connection."""
         self.store.listeners.remove(self._react)
         self.pollers.stop()
+        if self.supervisor is not None:
+            await self.supervisor.close(self.leaves_coordinator)
         await self.looks.aclose()
         await self.http.aclose()
+
+    def _make_supervisor(self, settings: Settings, state_dir: Path) -> Supervisor:
+        process = CoordinatorProcess(managed_url(settings), state_dir, settings.coordinator_api_key)
+        return Supervisor(process, self.store, self.http, self.planner, settings.restart_hung)
+
+    def _our_pids(self) -> frozenset[int]:
+        running = self.supervisor.process.running if self.supervisor is not None else None
+        return frozenset() if running is None else frozenset({running.pid})
+
+    def _key_of(self, url: str) -> Headers:
+        if self.supervisor is None or self.supervisor.url != url:
+            return ()
+        return self.supervisor.process.headers
 
     def _open_stream(
         self, decision: RouteDecision, request: AskRequest, so_far: str
@@ -71,6 +105,12 @@ class Runtime:
                     self.pollers.wake(backend.address)
 
 
+def managed_url(settings: Settings) -> CoordinatorUrl:
+    """Where a coordinator of ours listens: the first one configured on this host, else 18080."""
+    local = (c.url for c in settings.coordinators if is_loopback(host_of(c.url)))
+    return next(local, parse_coordinator_url("127.0.0.1"))
+
+
 def _targets(snapshot: ClusterSnapshot) -> tuple[list[str], list[str], list[str]]:
     return (
         [n.url for n in snapshot.nodes],
@@ -88,11 +128,13 @@ def _answers(coordinator: CoordinatorState) -> bool:
 
 
 @asynccontextmanager
-async def opened(settings: Settings, store: Store, ledger: Ledger) -> AsyncIterator[Runtime]:
+async def opened(
+    settings: Settings, store: Store, ledger: Ledger, state_dir: Path | None = None
+) -> AsyncIterator[Runtime]:
     """A runtime that polls until it is left. A bug in one of its tasks ends it with that error."""
     failure: Exception | None = None
     async with asyncio.TaskGroup() as group:
-        runtime = Runtime(settings, store, ledger, group)
+        runtime = Runtime(settings, store, ledger, group, state_dir)
         runtime.start()
         try:
             yield runtime

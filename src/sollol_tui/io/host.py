@@ -72,6 +72,25 @@ def this_host_addresses() -> frozenset[str]:
     return frozenset(addresses)
 
 
+def memory() -> tuple[int, int]:
+    """The machine's memory in bytes: all of it, and what a program could get now."""
+    read = psutil.virtual_memory()
+    return read.total, read.available
+
+
+def port_holder(port: int) -> str:
+    """Who listens on a port of this host, in words; empty when that may not be seen."""
+    try:
+        for connection in psutil.net_connections("tcp"):
+            at_port = getattr(connection.laddr, "port", None) == port
+            if at_port and connection.status == psutil.CONN_LISTEN:
+                process = psutil.Process(connection.pid) if connection.pid else None
+                return f"{process.name()}, process {process.pid}" if process else ""
+    except psutil.Error:
+        return ""
+    return ""
+
+
 def is_this_host(host: str, addresses: frozenset[str]) -> bool:
     """Whether a host part means this machine: one of its addresses, or any loopback address."""
     if host.lower() in addresses:

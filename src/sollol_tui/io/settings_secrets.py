@@ -18,7 +18,8 @@ _WANTED = 'wants a text, { env = "NAME" } or { file = "path" }'
 class SecretReader:
     """Puts secrets in the place of the references to them, for one configuration file.
 
-    Places for secrets are `redis_url`, and `api_key` and the values of `headers` of a target.
+    Places for secrets are `redis_url`, `coordinator_api_key`, and `api_key` and the values of
+    `headers` of a target.
     A reference is `{ env = "NAME" }`, or `{ file = "path" }` relative to the configuration file.
     """
 
@@ -32,6 +33,8 @@ class SecretReader:
         resolved = dict(raw)
         if "redis_url" in raw:
             resolved["redis_url"] = self._redis_url(raw["redis_url"])
+        if (key := raw.get("coordinator_api_key")) not in (None, "", "random"):
+            resolved["coordinator_api_key"] = self._secret(key, "coordinator_api_key")
         for key in ("nodes", "coordinators"):
             entries = raw.get(key)
             if isinstance(entries, list):

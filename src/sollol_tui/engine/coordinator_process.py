@@ -1,0 +1,120 @@
+"""The process of a coordinator of ours: its record, its log, its key, and who looks after it."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+from contextlib import ExitStack
+from pathlib import Path
+
+from sollol_tui.core.ids import CoordinatorUrl, host_of, port_of
+from sollol_tui.core.plan import CoordinatorPlan
+from sollol_tui.core.problems import Cause, Problem
+from sollol_tui.core.settings import Headers
+from sollol_tui.io import process, runs
+from sollol_tui.io.host import port_holder
+from sollol_tui.io.log_file import LogFile, begin
+from sollol_tui.io.process import Command, Running
+from sollol_tui.io.runs import RunRecord
+
+API_KEY_VARIABLE = "LLAMA_API_KEY"
+RANDOM_KEY = "random"
+KEY_BYTES = 24
+
+
+class CoordinatorProcess:
+    """At most one process, on one port of this host. The supervisor is its only caller."""
+
+    def __init__(self, url: CoordinatorUrl, state_dir: Path, api_key: str = "") -> None:
+        self.url = url
+        self.running: Running | None = None
+        self.log: LogFile | None = None
+        self.key = "" if api_key == RANDOM_KEY else api_key
+        self._random_key = api_key == RANDOM_KEY
+        self._state_dir = state_dir
+        self._lock = ExitStack()
+        self._held = False
+
+    @property
+    def port(self) -> int:
+        return port_of(self.url) or 0
+
+    @property
+    def headers(self) -> Headers:
+        """What a client has to send along."""
+        return (("Authorization", f"Bearer {self.key}"),) if self.key else ()
+
+    @property
+    def is_running(self) -> bool:
+        return self.running is not None and self.running.is_running
+
+    def start(self, plan: CoordinatorPlan) -> Running:
+        """Start it as planned, with a fresh log. Raises `OSError` when it cannot be started."""
+        if not self._may_look_after():
+            raise OSError("another sollol-tui looks after the coordinator on this port")
+        if self._random_key:
+            self.key = secrets.token_urlsafe(KEY_BYTES)
+        path = runs.log_path(self._state_dir, self.port)
+        begin(path)
+        env = {API_KEY_VARIABLE: self.key} if self.key else {}
+        running = process.start(Command(plan.argv, path, env))
+        self.log, self.running = LogFile(path), running
+        self._write_record(plan, running, path)
+        return running
+
+    def take_over(self) -> RunRecord | None:
+        """The record of an earlier run whose process still runs and is nobody else's; now ours."""
+        record = runs.read_run(self._state_dir, self.port)
+        if record is None or not self._may_look_after():
+            return None
+        self.running = process.take_over(record.process)
+        if self.running is None:
+            runs.forget_run(self._state_dir, self.port)
+            return None
+        self.log, self.key = LogFile(Path(record.log)), record.api_key
+        return record
+
+    async def end(self) -> None:
+        """Stop it, if it runs, and forget it."""
+        if self.running is None:
+            return
+        await self.running.stop()
+        self.running = None
+        runs.forget_run(self._state_dir, self.port)
+
+    def let_go(self) -> None:
+        """Look after it no longer; a process that runs stays, with its record."""
+        self._lock.close()
+        self._held = False
+
+    def port_problem(self) -> Problem | None:
+        """Who is in the way, when the port cannot be taken."""
+        with socket.socket() as tried:
+            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                tried.bind((host_of(self.url), self.port))
+            except OSError as error:
+                holder = port_holder(self.port)
+                evidence = (holder,) if holder else (error.strerror or str(error),)
+                advice = "Stop that program, or choose another port for the coordinator."
+                return Problem(Cause.PORT_TAKEN, f"port {self.port}", evidence, advice)
+        return None
+
+    def _may_look_after(self) -> bool:
+        if not self._held:
+            lock = runs.looked_after(self._state_dir, self.port)
+            self._held = self._lock.enter_context(lock)
+        return self._held
+
+    def _write_record(self, plan: CoordinatorPlan, running: Running, log: Path) -> None:
+        record = RunRecord(
+            running.identity,
+            self.url,
+            plan.model,
+            plan.path,
+            plan.backends,
+            plan.argv,
+            str(log),
+            self.key,
+        )
+        runs.write_run(self._state_dir, self.port, record)

@@ -1,0 +1,143 @@
+"""One run of a coordinator's process: from its start until it serves, and until it ends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from sollol_tui.core.diagnose import Context, diagnose
+from sollol_tui.core.faults import Fault
+from sollol_tui.core.ids import BackendAddress
+from sollol_tui.core.lifecycle import Phase, load_deadline_s
+from sollol_tui.core.llama_log import LogFacts, LogReader
+from sollol_tui.core.problems import Cause, Problem
+from sollol_tui.io.host import SocketWatch
+from sollol_tui.io.http import Http, Server
+from sollol_tui.io.log_file import LogFile
+from sollol_tui.io.process import Running
+
+START_POLL_S = 0.1
+WATCH_S = 0.4  # a lost backend is to be seen within a second
+CONNECT_DEADLINE_S = 15.0  # a free backend is connected in milliseconds
+HEALTH_WITHIN_S = 1.0
+TAIL_LINES = 80
+
+
+class Launch:
+    """Watches one process of ours.
+
+    Args:
+        running: the process.
+        log: the file that it writes to.
+        server: how to reach it.
+        context: what a diagnosis should know beside the log.
+        model_bytes: how large the model is: it decides how long loading may take.
+        now_s: a steady clock.
+    """
+
+    def __init__(
+        self,
+        running: Running,
+        log: LogFile,
+        http: Http,
+        server: Server,
+        context: Context,
+        model_bytes: int,
+        now_s: Callable[[], float],
+    ) -> None:
+        self.running = running
+        self.log = log
+        self._reader = LogReader()
+        self._http = http
+        self._server = server
+        self._context = context
+        self._model_bytes = model_bytes
+        self._now_s = now_s
+        self._started_s = now_s()
+        self._exit = asyncio.ensure_future(running.wait())
+
+    @property
+    def facts(self) -> LogFacts:
+        """What the log has told so far."""
+        return self._reader.facts
+
+    @property
+    def elapsed_s(self) -> float:
+        """How long it has been running."""
+        return self._now_s() - self._started_s
+
+    async def until_ready(self, changed: Callable[[LogFacts], None]) -> Problem | None:
+        """Wait until it serves; `changed` hears of each new phase and progress.
+
+        Returns the problem when it ends, hangs or takes too long instead.
+        """
+        while True:
+            await asyncio.wait({self._exit}, timeout=START_POLL_S)
+            before = self.facts
+            self.read_log()
+            if self._exit.done():
+                return self._ended()
+            if (self.facts.phase, self.facts.progress) != (before.phase, before.progress):
+                changed(self.facts)
+            if await self._serves():
+                return None
+            if self.elapsed_s > self._deadline_s():
+                return self._diagnosis(None)
+
+    async def until_end(
+        self, backends: tuple[BackendAddress, ...], fresh_log: Callable[[], None]
+    ) -> Problem:
+        """Watch it while it serves, until it ends or one of its backends is lost.
+
+        A lost backend shows in the socket that the server holds to it, within milliseconds and
+        before the server itself notices (llama.cpp, measured).
+        """
+        watch = SocketWatch(self.running.pid, backends)
+        while True:
+            await asyncio.wait({self._exit}, timeout=WATCH_S)
+            if self.read_log():
+                fresh_log()
+            if self._exit.done():
+                return self._ended()
+            lost = tuple(address for address, link in watch.look() if link == "lost")
+            if lost:
+                return backend_lost(lost[0])
+
+    def read_log(self) -> list[str]:
+        """What the log says since the last call."""
+        fresh = self.log.read_new()
+        for line in fresh:
+            self._reader.feed(line)
+        return fresh
+
+    def close(self) -> None:
+        """Stop watching; the process goes on."""
+        self._exit.cancel()
+
+    async def _serves(self) -> bool:
+        reply = await self._http.call(self._server, "/health", HEALTH_WITHIN_S)
+        return not isinstance(reply, Fault) and reply.status == 200
+
+    def _deadline_s(self) -> float:
+        if self.facts.phase is Phase.CONNECTING and not self.log.number:
+            return CONNECT_DEADLINE_S
+        return load_deadline_s(self._model_bytes)
+
+    def _ended(self) -> Problem:
+        for line in self.log.finish():
+            self._reader.feed(line)
+        return self._diagnosis(self.running.exit_code)
+
+    def _diagnosis(self, exit_code: int | None) -> Problem:
+        context = self._context._replace(phase=self.facts.phase, elapsed_s=self.elapsed_s)
+        return diagnose(exit_code, self.log.tail(TAIL_LINES), context)
+
+
+def backend_lost(address: BackendAddress) -> Problem:
+    """A backend went away under a coordinator that still says ok."""
+    return Problem(
+        Cause.BACKEND_LOST,
+        address,
+        ("its connection to the coordinator broke",),
+        "Bring it back (`sollol-tui worker` there); until then the others carry the model.",
+    )
