@@ -115,6 +115,8 @@ class Conversation(Widget):
         try:
             async for event in events:
                 self._show(handle, self.session.apply(event, self._clock()))
+                if not self.is_streaming:  # that was the end, whatever the iterator does
+                    break
         finally:
             close = getattr(events, "aclose", None)
             if close is not None:  # an iterator that is no generator has nothing to close

@@ -48,6 +48,16 @@ class ModelChoice(NamedTuple):
         return any(place.is_loaded for place in self.places)
 
 
+class _Kept:
+    """What the last snapshot said, and the models made of it."""
+
+    read: object = None
+    choices: tuple[ModelChoice, ...] = ()
+
+
+_kept = _Kept()
+
+
 def models_of(snapshot: ClusterSnapshot) -> tuple[ModelChoice, ...]:
     """Every model of the cluster once: usable ones first, then by name.
 
@@ -57,21 +67,12 @@ def models_of(snapshot: ClusterSnapshot) -> tuple[ModelChoice, ...]:
     """
     read = (
         tuple((n.url, n.name, n.status, n.drained, n.models, n.loaded) for n in snapshot.nodes),
-        tuple((c.url, c.name, c.status, c.model, c.parameters) for c in snapshot.coordinators),
+        tuple((c.url, c.name, c.status, c.model, c.model_bytes) for c in snapshot.coordinators),
+        tuple((c.parameters, c.quantization) for c in snapshot.coordinators),
     )
     if _kept.read != read:
         _kept.read, _kept.choices = read, _union(snapshot)
     return _kept.choices
-
-
-class _Kept:
-    """What the last snapshot said, and the models made of it."""
-
-    read: object = None
-    choices: tuple[ModelChoice, ...] = ()
-
-
-_kept = _Kept()
 
 
 def _union(snapshot: ClusterSnapshot) -> tuple[ModelChoice, ...]:

@@ -27,8 +27,8 @@ def header(model: str, decisions: Sequence[RouteDecision]) -> Line:
     Several decisions are those of targets that wrote one after the other.
     """
     spans: list[Span] = [(clean(model), "model")]
-    for decision in decisions:
-        spans += [(" then " if len(spans) > 1 else " via ", "muted"), (target_name(decision), "")]
+    for name in filter(None, map(target_name, decisions)):
+        spans += [(" then " if len(spans) > 1 else " via ", "muted"), (name, "")]
     if decisions and decisions[-1].reason:
         spans.append((f"{SEPARATOR}{clean(decisions[-1].reason)}", "muted"))
     return tuple(spans)

@@ -20,6 +20,7 @@ Role: TypeAlias = Literal["user", "assistant"]
 YOU_BAR = ("▌ ", "you")
 FOLDED, UNFOLDED = "▸ ", "▾ "
 _LONGEST_CLUSTER = 16
+_LETTER = "q"  # accents never melt with it
 _HEAD, _THOUGHT, _TEXT, _FOOT = range(4)
 
 
@@ -45,11 +46,17 @@ class Harmless:
         text = self._held + text
         settled = _settled(text)
         self._held = text[settled:]
-        return clean_block(text[:settled])
+        return _clean(text[:settled])
 
     def rest(self) -> str:
         held, self._held = self._held, ""
-        return clean_block(held)
+        return _clean(held)
+
+
+def _clean(text: str) -> str:
+    if text and unicodedata.category(text[0])[0] == "M":
+        return clean_block(_LETTER + text)[1:]  # accents of a letter that is shown already
+    return clean_block(text)
 
 
 def _settled(text: str) -> int:
@@ -81,6 +88,8 @@ class Thought:
     def __init__(self) -> None:
         self.label: Line = (("thinking", "thought"),)
         self.is_folded = False
+        self._shown: Line = ()  # the label as it was laid out
+        self._is_open = True
         self._parts = list[str]()
         self._taken = 0
         self._lines = PlainLines(1)
@@ -100,16 +109,16 @@ class Thought:
             new = self._parts[self._taken :]
             self._taken = len(self._parts)
             self._lines.feed(self._harmless.take("".join(new)))
+        self._is_open = not self.is_folded
+        self._shown = ((UNFOLDED if self._is_open else FOLDED, "thought"), *self.label)
 
     def __len__(self) -> int:
-        if not self._parts:
+        if not self._taken:
             return 0
-        return 1 if self.is_folded else 1 + len(self._lines)
+        return 1 + len(self._lines) if self._is_open else 1
 
     def __getitem__(self, index: int) -> Line:
-        if index:
-            return self._lines[index - 1]
-        return ((FOLDED if self.is_folded else UNFOLDED, "thought"), *self.label)
+        return self._lines[index - 1] if index else self._shown
 
 
 class Message:
