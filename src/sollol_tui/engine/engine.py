@@ -33,7 +33,10 @@ from sollol_tui.engine.store import Store
 from sollol_tui.io.kept import Kept, read_kept, write_kept
 
 if TYPE_CHECKING:
+    from sollol_tui.core.orders import Order, Planned
     from sollol_tui.engine.runtime import Runtime
+    from sollol_tui.engine.supervisor import Supervisor
+    from sollol_tui.io.log_file import LogFile
 
 HAND = "hand"
 FIRST_LOOK_SLACK_S = 1.0
@@ -95,17 +98,49 @@ class Engine:
         """
         await self._started.wait()
         await self._first_look()
-        if self._runtime is None:
-            return
-        async with aclosing(self._runtime.requests.ask(request)) as events:
-            async for event in events:
-                yield event
+        for stage in (self.runtime.bring_up, self.runtime.requests.ask):
+            async with aclosing(stage(request)) as events:
+                async for event in events:
+                    yield event
 
     def choose_mode(self, mode: Mode, pinned: str = "") -> None:
         """Switch the mode for the next request, and keep it for the next run."""
         self._mode_is_chosen = True
         self.store.apply(ModeChosen(mode, pinned))
         self._keep(self._kept._replace(mode=mode, pinned=pinned))
+
+    async def plan_coordinator(self, order: Order) -> Planned:
+        """What starting a coordinator would do; starts nothing."""
+        await self._started.wait()
+        await self._first_look()
+        return await self.runtime.planner.plan(self._placed(order), self.store.snapshot.backends)
+
+    async def start_coordinator(self, order: Order) -> None:
+        """Start a coordinator of ours, in the place of one that runs, and keep it up."""
+        await self._supervisor().start(self._placed(order))
+
+    async def stop_coordinator(self) -> None:
+        """Stop the coordinator of ours, also while it starts."""
+        await self._supervisor().stop()
+
+    def retry_coordinator(self) -> None:
+        """Do not wait any longer for the next try."""
+        self._supervisor().try_now()
+
+    @property
+    def owns_coordinator(self) -> bool:
+        """Whether a coordinator of ours runs."""
+        supervisor = self._runtime.supervisor if self._runtime is not None else None
+        return supervisor is not None and supervisor.process.is_running
+
+    def leave_coordinator(self, stays: bool) -> None:
+        """Decide what becomes of a coordinator of ours when the engine stops."""
+        self.runtime.leaves_coordinator = stays
+
+    def coordinator_log(self) -> LogFile | None:
+        """The log of the coordinator of ours, while it runs and after it ended."""
+        supervisor = self._runtime.supervisor if self._runtime is not None else None
+        return supervisor.process.log if supervisor is not None else None
 
     def refresh(self, target: str | None = None) -> None:
         """Look again now: at one target (URL or address), or at everything."""
@@ -157,6 +192,17 @@ class Engine:
     def last_model(self) -> str:
         """The model to begin with: as set, else as chosen last; empty when neither."""
         return self.settings.model or self._kept.model
+
+    def _supervisor(self) -> Supervisor:
+        supervisor = self.runtime.supervisor
+        if supervisor is None or self.settings.read_only:
+            raise ValueError("nothing is started or stopped here: this program only looks")
+        return supervisor
+
+    def _placed(self, order: Order) -> Order:
+        """The order for the port that is ours."""
+        supervisor = self.runtime.supervisor
+        return order if supervisor is None else order._replace(port=supervisor.process.port)
 
     def _tell_targets(self) -> None:
         """Tell the store what the settings name, source by source."""

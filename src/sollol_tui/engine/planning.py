@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from sollol_tui.core.faults import Fault, FaultKind
 from sollol_tui.core.ids import BackendAddress
+from sollol_tui.core.orders import Order, Planned
 from sollol_tui.core.plan import (
-    CoordinatorPlan,
     HostMemory,
     PlanBackend,
     PlanModel,
@@ -28,36 +27,6 @@ from sollol_tui.io.rpc import Prober
 from sollol_tui.io.server_devices import local_devices
 
 CONNECT_WITHIN_S = 1.0
-
-
-class Order(NamedTuple):
-    """What somebody wants to run.
-
-    `model` is a name or a path; empty: what the settings name, else the largest in the store.
-    `backends` None: all that are free. `strict`: those that are named must all answer.
-    """
-
-    model: str = ""
-    backends: tuple[BackendAddress, ...] | None = None
-    tensor_split: tuple[float, ...] = ()
-    gpu_layers: int | None = None
-    context_tokens: int | None = None
-    host: str = "127.0.0.1"
-    port: int = 18080
-    strict: bool = True
-
-
-class Planned(NamedTuple):
-    """A plan, or why there is none. Problems beside a plan left something out."""
-
-    plan: CoordinatorPlan | None
-    problems: tuple[Problem, ...]
-    blocked: bool  # one of the problems forbids to start
-
-    @property
-    def startable(self) -> bool:
-        """Whether it can be started as planned."""
-        return self.plan is not None and self.plan.startable and not self.blocked
 
 
 class Planner:

@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
 # httpx loads these at its first request; here they are loaded on the same late thread.
 import anyio._backends._asyncio
 import anyio.streams.tls  # noqa: F401
 
-from sollol_tui.core.asks import AskRequest, RouteDecision, StreamEvent
+from sollol_tui.core.asks import AskEvent, AskRequest, RouteDecision, StreamEvent
 from sollol_tui.core.ids import CoordinatorUrl, host_of, parse_coordinator_url
 from sollol_tui.core.registry_shapes import is_loopback
 from sollol_tui.core.settings import Headers, Settings
 from sollol_tui.core.state import ClusterSnapshot, CoordinatorState
+from sollol_tui.engine.bring_up import bring_up
 from sollol_tui.engine.coordinator_process import CoordinatorProcess
 from sollol_tui.engine.ledger import Ledger
 from sollol_tui.engine.looks import Looks
@@ -42,6 +43,7 @@ class Runtime:
         group: asyncio.TaskGroup,
         state_dir: Path | None,
     ) -> None:
+        self._settings = settings
         self.store = store
         self.leaves_coordinator = settings.on_quit == "stay"
         self.http = Http()
@@ -70,6 +72,15 @@ class Runtime:
             await self.supervisor.close(self.leaves_coordinator)
         await self.looks.aclose()
         await self.http.aclose()
+
+    async def bring_up(self, request: AskRequest) -> AsyncGenerator[AskEvent, None]:
+        """Start the coordinator that a request needs, when nothing serves its model yet."""
+        if self.supervisor is None or self._settings.read_only:
+            return
+        stage = bring_up(request, self.supervisor, self.store, self._settings)
+        async with aclosing(stage) as events:
+            async for event in events:
+                yield event
 
     def _make_supervisor(self, settings: Settings, state_dir: Path) -> Supervisor:
         process = CoordinatorProcess(managed_url(settings), state_dir, settings.coordinator_api_key)

@@ -14,6 +14,7 @@ from sollol_tui.core.events import CoordinatorStepped, TargetsFound
 from sollol_tui.core.ids import BackendAddress, host_of
 from sollol_tui.core.lifecycle import Phase, RestartHistory
 from sollol_tui.core.llama_log import LogFacts
+from sollol_tui.core.orders import Order, Planned
 from sollol_tui.core.plan import CoordinatorPlan
 from sollol_tui.core.problems import Cause, Problem
 from sollol_tui.core.reports import FoundCoordinator
@@ -21,7 +22,7 @@ from sollol_tui.core.shard_map import ShardMap, shard_map
 from sollol_tui.core.state import ClusterSnapshot, CoordinatorStatus
 from sollol_tui.engine.coordinator_process import CoordinatorProcess
 from sollol_tui.engine.launch import Launch
-from sollol_tui.engine.planning import Order, Planned, Planner
+from sollol_tui.engine.planning import Planner
 from sollol_tui.engine.store import Store
 from sollol_tui.io.http import Http, Server
 from sollol_tui.io.runs import RunRecord
