@@ -126,6 +126,10 @@ class FakeRedis:
                 return OK
             case b"SCAN":
                 return self._scan(words)
+            case b"SET":
+                return self._set(words)
+            case b"DEL":
+                return integer(sum(self.data.pop(word, None) is not None for word in words))
             case b"STRLEN":
                 value = self.data.get(words[0], b"")
                 return integer(len(value)) if isinstance(value, bytes) else WRONGTYPE
@@ -140,6 +144,14 @@ class FakeRedis:
                     return WRONGTYPE
                 return array([bulk(fields.get(word)) for word in words[1:]])
         return b"-ERR unknown command '%s'\r\n" % name
+
+    def _set(self, words: list[bytes]) -> bytes:
+        key, value, *options = words
+        self.data[key] = value
+        self.ttl_s.pop(key, None)
+        if options[:1] == [b"EX"]:
+            self.ttl_s[key] = int(options[1])
+        return OK
 
     def _scan(self, words: list[bytes]) -> bytes:
         options = dict(zip(words[1::2], words[2::2], strict=True))

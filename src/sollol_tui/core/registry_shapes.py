@@ -127,7 +127,7 @@ def read_value(value: RegistryValue, now_s: float, *, loopback_is_here: bool = T
     elif value.key == METADATA_KEY:
         _read_metadata(reading, document, value.ttl_s, now_s)
     elif value.key.startswith(RPC_NODE_PREFIX):
-        age_s = _age_by_ttl(value.ttl_s, _HOUR_S)
+        age_s = _age_by_ttl(value.ttl_s, wire.positive(document.get("ttl_s")) or _HOUR_S)
         tail = value.key.removeprefix(RPC_NODE_PREFIX)
         reading.add_backend(tail, age_s, devices_told(document))
     elif value.key.startswith(GPU_PREFIX):
@@ -168,11 +168,14 @@ def is_loopback(host: str) -> bool:
 def devices_told(document: Mapping[str, object]) -> str:
     """The devices of a registered backend, for people: `RTX 3090 19.2 GiB · CPU 11.7 GiB`.
 
-    SOLLOL registers 80 % of each size. Empty when it knows nothing: for hosts it could not ask it
-    writes a made-up CPU of 8000 MB.
+    SOLLOL registers 80 % of each size; a worker of ours adds what the backend itself said. Empty
+    when it knows nothing: for hosts it could not ask SOLLOL writes a made-up CPU of 8000 MB.
     """
     if _is_made_up(document):
         return ""
+    if "devices" in document:
+        exact = wire.items(document["devices"])[:MAX_DEVICES_TOLD]
+        return " · ".join(_exact_device_told(wire.fields(device)) for device in exact)
     names = wire.texts(document.get("gpu_names")) or wire.texts(document.get("gpu_devices"))
     sizes = wire.items(document.get("gpu_vram_mb"))
     told = [
@@ -341,6 +344,14 @@ def _is_made_up(document: Mapping[str, object]) -> bool:
 def _device_told(name: str, size_mb: object) -> str:
     size_bytes = _mib(size_mb)
     return name if size_bytes is None else f"{name} {units.size(size_bytes)}"
+
+
+def _exact_device_told(device: Mapping[str, object]) -> str:
+    name = _clean(wire.text(device.get("name")))
+    kind = "" if name == "CPU" else _short_name(wire.text(device.get("description")))
+    size_bytes = wire.positive(device.get("total_bytes"))
+    told = kind or name or "device"
+    return told if size_bytes is None else f"{told} {units.size(size_bytes)}"
 
 
 def _short_name(name: str) -> str:
