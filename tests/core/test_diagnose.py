@@ -80,6 +80,11 @@ def test_a_gpu_of_this_machine_is_named() -> None:
     assert diagnose(1, lines, CONTEXT).subject == "CUDA0 of this machine"
 
 
+def test_the_backend_that_had_no_room_is_named_though_one_line_is_all_there_is() -> None:
+    line = f"E error loading model: unable to allocate RPC0[{TWO}] buffer"
+    assert diagnose(1, [line], CONTEXT).subject == TWO
+
+
 def test_a_port_that_is_taken() -> None:
     problem = diagnose(1, sections("fail_port_in_use")["llama-server (exit 1)"], CONTEXT)
     assert (problem.cause, problem.subject) == (Cause.PORT_TAKEN, "127.0.0.1:21080")

@@ -79,6 +79,12 @@ def test_a_tied_embedding_is_needed_again_at_the_end() -> None:
     assert read.tensor_bytes == bytes_of("", model=model)
 
 
+def test_the_order_of_tensors_does_not_matter() -> None:
+    read = header(gguf(llama_fields(), llama_tensors()[::-1]))
+    assert read.tied_bytes == 0
+    assert read.layer_bytes == header(llama()).layer_bytes
+
+
 def test_quantized_tensors_count_by_blocks() -> None:
     model = Model(type=Q4_0)
     read = header(llama(model))
@@ -184,6 +190,7 @@ def test_what_is_no_header_gets_a_reason(data: bytes, reason: str) -> None:
         (struct.pack("<IIQ", 9, 8, 1 << 50), "claims a list of 1125899906842624 elements"),
         (struct.pack("<IIQ", 9, 4, 1 << 20), "ends in the middle of its header"),
         (struct.pack("<IIQ", 9, 8, 1 << 20), "ends in the middle of its header"),
+        (struct.pack("<IIQQ", 9, 8, 1, 1 << 20), "ends in the middle of its header"),
         (struct.pack("<IQ", 8, 1 << 20), "ends in the middle of its header"),
         (struct.pack("<I", 4), "ends in the middle of its header"),
     ],
@@ -201,7 +208,7 @@ def test_a_field_that_claims_nonsense_is_refused(value: bytes, reason: str) -> N
             struct.pack("<IQQIQ", 2, 1 << 40, 1 << 40, 0, 0),
             f"has a tensor of {1 << 80} elements",
         ),
-        (struct.pack("<IQIQ", 1, 33, 2, 0), "has a Q4_0 tensor with rows of 33"),
+        (struct.pack("<IQQIQ", 2, 16, 2, 2, 0), "has a Q4_0 tensor with rows of 16"),
         (struct.pack("<I", 2), "ends in the middle of its header"),
     ],
 )

@@ -142,6 +142,15 @@ def test_layer_lines_tell_each_layer_and_the_dry_run_is_forgotten() -> None:
     assert facts.buffers == BOTH
 
 
+def test_a_buffer_that_is_made_again_counts_once() -> None:
+    """A sliding window makes two caches, which add up; compute is reserved again and replaced."""
+    line = f"0.00.000.001 I {{}}: RPC0[{ONE}] {{}} buffer size =    10.00 MiB"
+    lines = [line.format("llama_kv_cache", "KV"), line.format("sched_reserve", "compute")] * 2
+    assert read(lines).buffers == buffers(
+        (f"RPC0[{ONE}]", "kv", 20), (f"RPC0[{ONE}]", "compute", 10)
+    )
+
+
 def test_a_partial_offload() -> None:
     facts = read(sample("fit_partial_offload_lv4"))
     assert facts.offloaded == (18, 31)
@@ -202,6 +211,14 @@ def test_a_routers_child_tells_how_far_it_is() -> None:
     facts = read([progress_line(0.0), progress_line(0.7091427445411682)])
     assert facts.phase is Phase.LOADING
     assert facts.progress == pytest.approx(0.709, abs=0.001)
+
+
+def test_a_woken_server_loads_from_the_start() -> None:
+    lines = [*sample("sleep_idle_log")[:13], progress_line(0.25)]
+    woken = next(i for i, line in enumerate(lines) if "exiting sleeping" in line)
+    assert read(lines[:woken]).progress == 1.0
+    assert read(lines[:-1]).progress is None
+    assert read(lines).progress == 0.25
 
 
 @pytest.mark.parametrize(
@@ -329,6 +346,17 @@ def test_layers_with_different_caches_need_their_weights() -> None:
     )
     found = shard_map(facts, 6, [1, 1, 1, 1, 1, 5])
     assert shards(found)[:2] == [("RPC0", ONE, (0, 4), False), ("RPC1", TWO, (5, 5), False)]
+
+
+def test_rounded_figures_do_not_move_a_layer() -> None:
+    """The log prints hundredths of a MiB."""
+    facts = LogFacts(
+        devices=(DeviceSeen("RPC0", ONE, 1, 1), DeviceSeen("RPC1", TWO, 1, 1)),
+        buffers=buffers((f"RPC0[{ONE}]", "kv", 1.33), (f"RPC0[{TWO}]", "kv", 0.67)),
+    )
+    assert shards(shard_map(facts, 6))[0][2] == (0, 3)
+    swapped = buffers((f"RPC0[{ONE}]", "kv", 0.66), (f"RPC0[{TWO}]", "kv", 1.34))
+    assert shards(shard_map(facts._replace(buffers=swapped), 6))[0][2] == (0, 1)
 
 
 def test_a_model_without_a_cache_is_mapped_by_its_weights() -> None:

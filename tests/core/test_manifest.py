@@ -123,7 +123,10 @@ def test_projector_adapters_and_params_are_found() -> None:
     assert found.params == Layer(TWO, 5)
 
 
-@pytest.mark.parametrize("digest", ["../../etc/passwd", "sha256:12", "md5:" + ONE, 7, None])
+@pytest.mark.parametrize(
+    "digest",
+    ["../../etc/passwd", "sha256:12", "md5:" + ONE, f"sha256:{ONE}/../x", 7, None],
+)
 def test_what_is_no_digest_never_becomes_a_path(digest: object) -> None:
     layer = {"mediaType": "application/vnd.ollama.image.model", "digest": digest, "size": 3}
     assert read(json.dumps({"layers": [layer]})).gguf is None

@@ -69,10 +69,9 @@ def test_layers_are_split_as_measured(ngl: int, weights: list[float], expected: 
 
 
 def test_the_split_rounds_to_32_bits() -> None:
-    """0.1 + 0.2 of 0.3 is exactly 1 there; in 64 bits a boundary would lie elsewhere."""
-    owners = split_layers(2, 3, [0.1, 0.2, 0.0])
-    assert owners == (0, 1, 1)
-    assert split_layers(9, 10, [0.1, 0.9])[:2] == (0, 1)
+    """0.1 + 0.2 is 0.3 there; in 64 bits it is more, and layer 3 would lie one device earlier."""
+    assert split_layers(9, 10, [0.1, 0.2, 0.7]) == (0, 1, 1, *(2,) * 7)
+    assert split_layers(9, 10, [0.3, 0.6, 0.1]) == (0, 0, 0, *(1,) * 7)
 
 
 @given(
@@ -141,7 +140,7 @@ def test_a_window_bounds_the_context_of_its_layers() -> None:
 
 @pytest.mark.parametrize("sample", ["log_lv4_stderr", "fit_partial_offload_lv4"])
 def test_the_estimate_of_compute_is_near_what_was_logged(sample: str) -> None:
-    """Within 3 % below and 15 % above, host and devices (captured logs of SmolLM2 135M)."""
+    """Within 3 % for a small dense model, host and devices (captured logs of SmolLM2 135M)."""
     reader = LogReader()
     for line in (HERE / "llama-cpp" / f"{sample}.txt").read_text().splitlines():
         reader.feed(line)
@@ -153,7 +152,7 @@ def test_the_estimate_of_compute_is_near_what_was_logged(sample: str) -> None:
     made = plan_of(header_of(SMOL), [24 * GIB] * (2 if whole else 1), options)
     for device in (*made.devices, made.host):
         place = next(p for p in logged if (device.name == "host") == p.startswith("CPU"))
-        assert 0.97 <= device.compute_bytes / logged.pop(place) <= 1.15, device.name
+        assert 0.97 <= device.compute_bytes / logged.pop(place) <= 1.03, device.name
 
 
 # Plans
@@ -259,6 +258,16 @@ def test_what_fits_nowhere_stays_on_the_host_and_is_told(big: GgufHeader) -> Non
     assert device.layers == tuple(range(len(made.host.layers), 40))
     assert following(made, "-ngl") == str(len(device.layers) + 1)
     assert f"{len(made.host.layers)} of 40 layers stay on this machine" in made.notes
+
+
+def test_devices_are_filled_up_before_the_host_takes_layers(big: GgufHeader) -> None:
+    """With layers on the host inputs are kept once, not four times: that makes room for more."""
+    made = plan_of(big, [3 * GIB, 3 * GIB], host=HostMemory(64 * GIB, 60 * GIB))
+    assert made.startable
+    layer = made.host.weights_bytes // len(made.host.layers)
+    for device in made.devices:
+        left = 3 * GIB - GIB - device.bytes
+        assert 0 <= left < layer + made.host.kv_bytes // len(made.host.layers)
 
 
 def test_a_model_that_fits_nowhere_is_not_started(big: GgufHeader) -> None:

@@ -130,8 +130,11 @@ def fitting_layout(need: Need, limits: Limits, default: Layout) -> Placed | None
     count = len(limits.places)
     layouts = [default]
     if count > 0 and all(p.told for p in limits.places):
-        layouts += [_by_room(need, limits), _filled(need, limits, partly=False)]
-        layouts += [_filled(need, limits, partly=True)]
+        full = _filled(need, limits, partly=False)
+        layouts.append(_by_room(need, limits))
+        layouts.append(
+            full if full.gpu_layers > need.layers else _filled(need, limits, partly=True)
+        )
     for layout in layouts:
         placed = place(need, layout, count)
         if limits.all_fit(placed):
