@@ -231,6 +231,29 @@ def test_single_lines_that_decide(line: str, cause: Cause, subject: str, advice:
     assert problem.evidence[0] in line
 
 
+@pytest.mark.parametrize(
+    ("line", "cause"),
+    [
+        ("E check_tensor_dims: tensor 'blk.0.ffn_up.weight' not found", Cause.MODEL_REFUSED),
+        ("E key split.count has wrong type u32 but expected type u16", Cause.MODEL_REFUSED),
+        ("E llama_model_load: error loading model: a reason of tomorrow", Cause.MODEL_REFUSED),
+        ("E gguf_init_from_reader: something is wrong with the bytes", Cause.MODEL_CORRUPT),
+    ],
+)
+def test_the_loaders_own_words_are_believed(line: str, cause: Cause) -> None:
+    problem = diagnose(1, [STARTED, line], CONTEXT)
+    assert problem.cause is cause
+    assert problem.evidence == (line,)
+
+
+def test_a_name_that_has_no_address_says_so_in_the_next_step() -> None:
+    """The line that tells it is lost in the abort."""
+    line = "ggml-rpc.cpp:547: Failed to connect to worker7:50052"
+    problem = diagnose(-6, [line], Context(elapsed_s=0.03))
+    assert (problem.cause, problem.subject) == (Cause.BACKEND_REFUSED, "worker7:50052")
+    assert problem.next.startswith("Look whether that name has an IPv4 address here.")
+
+
 def test_json_lines_are_read_too() -> None:
     line = (
         '{"type":"log","time":612319,"level":"error","msg":"ggml_backend_buft_alloc_buffer_n_default:'

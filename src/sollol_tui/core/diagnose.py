@@ -19,6 +19,7 @@ MAX_EVIDENCE = 6
 MAX_EVIDENCE_CHARACTERS = 400
 SLOW_CONNECT_S = 20.0  # a refused connection fails in milliseconds, an unanswered one in minutes
 _SIGNALS = {4: "SIGILL", 6: "SIGABRT", 7: "SIGBUS", 9: "SIGKILL", 11: "SIGSEGV", 15: "SIGTERM"}
+_NUMERIC = re.compile(r"\d+\.\d+\.\d+\.\d+:")
 _STARTED = re.compile(r"llama_server: initializing|load_model: loading|system_info")
 
 
@@ -51,6 +52,7 @@ _SMALLER = (
     "Add a backend, take a smaller model or quantization, or set context_tokens lower; "
     "`coordinator plan` shows what fits."
 )
+_LOOK_AT_THE_MACHINE = "Look whether the machine is up and its firewall lets the port through."
 _SAME_BUILD = "Install the same llama.cpp build on this machine and on the backend."
 _ELSEWHERE = "run it on an Ollama node, or get a GGUF made for llama.cpp (such as from hf.co)."
 
@@ -77,7 +79,7 @@ _RULES = (
     _rule(
         Cause.PORT_TAKEN,
         "{host}:{port}",
-        "Stop what listens there, or give the coordinator another port.",
+        "Stop what listens there, give another port, or give an address of this machine.",
         r"couldn't bind HTTP server socket, hostname: (?P<host>.*), port: (?P<port>\d+)",
     ),
     _rule(
@@ -154,6 +156,8 @@ _RULES = (
         r"key not found in model",
         r"cannot find tokenizer merges",
         r"missing tensor '",
+        r"check_tensor_dims: tensor '.*' not found",
+        r"has wrong type \w+ but expected",
         r"wrong number of tensors",
         r"has wrong (?:shape|array length)",
         r"invalid n_rot",
@@ -174,6 +178,13 @@ _RULES = (
         r"tensor '.*' is duplicated",
         r"failed to load GGUF split",
         r"unexpectedly reached end of file",
+        r"gguf_init_from_\w+: ",  # all that it says besides is said when the bytes make no sense
+    ),
+    _rule(
+        Cause.MODEL_REFUSED,  # the loader's own words, whatever they are
+        "{model}",
+        f"It was not made for this llama.cpp: {_ELSEWHERE}",
+        r"error loading model: ",
     ),
     _rule(
         Cause.UNKNOWN,
@@ -191,7 +202,7 @@ _ALSO = {  # lines that belong to a cause beside the one that decides
     Cause.MODEL_CORRUPT: re.compile(r"error loading model"),
     Cause.MODEL_REFUSED: re.compile(r"error loading model"),
     Cause.MODEL_NOT_FOUND: re.compile(r"failed to open GGUF"),
-    Cause.PORT_TAKEN: re.compile(r"HTTP server"),
+    Cause.PORT_TAKEN: re.compile(r"exiting due to HTTP"),
 }
 _NOISE = re.compile(  # what a debugger prints when it is called by an abort
     r"\[(?:New LWP|Thread debugging|Inferior)|Using host libthread_db|#\d+ |syscall|\d+\s.*\.\./"
@@ -262,14 +273,16 @@ def _evidence(lines: Sequence[str], deciding: Iterable[str], cause: Cause) -> tu
     return tuple(shown)[:MAX_EVIDENCE]
 
 
-def _slow_connect(problem: Problem, _: Sequence[str], context: Context) -> Problem:
+def _not_refused(problem: Problem, _: Sequence[str], context: Context) -> Problem:
+    """The same words for a connection that nobody answered, and for a name without an address."""
     slow = context.elapsed_s is not None and context.elapsed_s >= SLOW_CONNECT_S
-    if not slow and problem.subject not in context.silent:
-        return problem
-    return problem._replace(
-        cause=Cause.BACKEND_UNREACHABLE,
-        next="Look whether the machine is up and its firewall lets the port through.",
-    )
+    if slow or problem.subject in context.silent:
+        return problem._replace(cause=Cause.BACKEND_UNREACHABLE, next=_LOOK_AT_THE_MACHINE)
+    if not _NUMERIC.match(problem.subject):
+        return problem._replace(
+            next=f"Look whether that name has an IPv4 address here. {problem.next}"
+        )
+    return problem
 
 
 def _never_spoke(problem: Problem, lines: Sequence[str], context: Context) -> Problem:
@@ -301,7 +314,7 @@ def _of_another_version(context: Context) -> str:
 
 _Refinement = Callable[[Problem, Sequence[str], Context], Problem]
 _REFINEMENTS: dict[Cause, _Refinement] = {
-    Cause.BACKEND_REFUSED: _slow_connect,
+    Cause.BACKEND_REFUSED: _not_refused,
     Cause.BACKEND_LOST: _never_spoke,
     Cause.BACKEND_INCOMPATIBLE: _with_versions,
 }
@@ -331,7 +344,7 @@ def _stuck_connecting(context: Context) -> Problem:
     """No line and no port: a backend does not take the connection (RPC connects first of all)."""
     if context.silent and not context.held:
         cause, backends = Cause.BACKEND_UNREACHABLE, context.silent
-        advice = "Look whether the machine is up and its firewall lets the port through."
+        advice = _LOOK_AT_THE_MACHINE
     else:
         cause, backends = Cause.BACKEND_BUSY, context.held or context.backends
         advice = "Stop the coordinator that holds it, or take other backends."
