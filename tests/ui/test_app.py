@@ -154,8 +154,14 @@ async def test_a_theme_of_the_settings_is_used_and_an_unknown_one_is_not() -> No
 async def test_in_ascii_no_glyph_beyond_ascii_is_drawn() -> None:
     app = SollolApp(StillEngine(FULL, Settings(ascii=True)))
     async with app.run_test(size=(120, 40)) as pilot:
-        await until_shown(pilot, "gpu-rig", "Quit")
-        assert shown(app).isascii()
+        await until_shown(pilot, "gpu-rig", "Quit", "Ask the cluster")
+        assert {letter for letter in shown(app) if not letter.isascii()} == set()
+        for key in ("m", "question_mark", "enter", "a", "colon"):
+            await pilot.press(key)
+            await until(pilot, lambda: app.screen is not app.dashboard)
+            assert {letter for letter in shown(app) if not letter.isascii()} == set(), key
+            await pilot.press("escape")
+            await until(pilot, lambda: app.screen is app.dashboard)
 
 
 def test_a_report_that_cannot_be_written_is_not_another_crash(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import signal
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
-from typing import ClassVar, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from rich.text import Text
 from textual import on
@@ -17,20 +17,30 @@ from textual.app import App, SystemCommand
 from textual.binding import BindingType
 from textual.notifications import SeverityLevel
 from textual.screen import Screen
+from textual.scrollbar import ScrollBarRender
 from textual.widget import AwaitMount
 from textual.worker import Worker, WorkerState
 
 from sollol_tui.core.settings import Settings
 from sollol_tui.core.state import ClusterSnapshot
 from sollol_tui.engine.engine import Engine
-from sollol_tui.ui import crash, giving
+from sollol_tui.ui import crash, dialogs, giving
 from sollol_tui.ui.commands import BY_NAME
 from sollol_tui.ui.keys import APP_KEYS
 from sollol_tui.ui.live_keys import is_typed
 from sollol_tui.ui.messages import CommandGiven, CopyAsked, SnapshotChanged, Told
 from sollol_tui.ui.screens.dashboard import DashboardScreen
 from sollol_tui.ui.text import clean, clean_block
-from sollol_tui.ui.theme import DEFAULT_THEME, THEMES, semantic_colours, stylesheets
+from sollol_tui.ui.theme import (
+    DEFAULT_THEME,
+    FIRST_SHEETS,
+    THEMES,
+    semantic_colours,
+    stylesheets,
+)
+
+if TYPE_CHECKING:
+    from sollol_tui.ui.chat.conversation import Conversation
 
 Answer = TypeVar("Answer")
 
@@ -43,7 +53,7 @@ class SollolApp(App[None]):
     """One cluster on one screen. Holds the engine; everything shown comes from its snapshot."""
 
     TITLE = "sollol-tui"
-    CSS_PATH = stylesheets()
+    CSS_PATH = stylesheets(*FIRST_SHEETS)
     BINDINGS: ClassVar[list[BindingType]] = [*APP_KEYS]
     ENABLE_COMMAND_PALETTE = False  # ours is a command like all others
 
@@ -61,6 +71,11 @@ class SollolApp(App[None]):
             self.register_theme(theme)
         wanted = engine.settings.theme
         self.theme = wanted if wanted in self.available_themes else DEFAULT_THEME
+        self.set_class(engine.settings.ascii, "-ascii")
+        if engine.settings.ascii:
+            ScrollBarRender.VERTICAL_BARS = [" "] * len(ScrollBarRender.VERTICAL_BARS)
+        self.stylesheet.set_variables(self.get_css_variables())
+        self._are_styles_new = True
 
     @property
     def snapshot(self) -> ClusterSnapshot:
@@ -74,6 +89,14 @@ class SollolApp(App[None]):
     def get_theme_variable_defaults(self) -> dict[str, str]:
         return semantic_colours(self.current_theme)
 
+    def refresh_css(self, animate: bool = True) -> None:
+        """Textual asks for this at its start, too; there the styles were just made, for this theme
+        (8 ms of the first frame)."""
+        if self._are_styles_new:
+            self._are_styles_new = False
+        else:
+            super().refresh_css(animate)
+
     def on_load(self) -> None:
         for number in SIGNALS:
             with contextlib.suppress(NotImplementedError):  # Windows has no such handlers
@@ -85,7 +108,11 @@ class SollolApp(App[None]):
         self.call_after_refresh(self._begin)
 
     def _begin(self) -> None:
-        """After the first frame: what the garbage collector need not look at again, the engine."""
+        """After the first frame: the chat, the engine, and what the garbage collector need not
+        look at again."""
+        if not self.dashboard.is_attached:  # who quits at once is not kept
+            return
+        self.dashboard.bring_chat()
         gc.enable()
         gc.freeze()
         self.set_interval(TICK_S, self._tick)
@@ -125,10 +152,16 @@ class SollolApp(App[None]):
     @on(Worker.StateChanged)
     def show_worker_error(self, event: Worker.StateChanged) -> None:
         if event.state is WorkerState.ERROR and event.worker.error is not None:
-            path = crash.write_report(event.worker.error, self._state_dir)
-            where = f" The report is {path}." if path else ""
-            what = f"A bug stopped {event.worker.description}: {event.worker.error!r}."
-            self.tell(f"{what}{where}", refused=True)
+            self.tell_bug(event.worker.description, event.worker.error)
+
+    def on_conversation_crashed(self, event: Conversation.Crashed) -> None:
+        self.tell_bug("an answer", event.error)
+
+    def tell_bug(self, what: str, error: BaseException) -> None:
+        """A bug that does not end the program: said, and reported in a file."""
+        path = crash.write_report(error, self._state_dir)
+        where = f" The report is {path}." if path else ""
+        self.tell(f"A bug stopped {what}: {error!r}.{where}", refused=True)
 
     def _fatal_error(self) -> None:
         """Textual prints local variables here; a person gets one sentence and a file instead."""
@@ -169,6 +202,9 @@ class SollolApp(App[None]):
 
     def run_line(self, line: str | None) -> None:
         giving.give_line(self, line)
+
+    def on_conversation_decision_wanted(self, event: Conversation.DecisionWanted) -> None:
+        dialogs.show_decision(self, event.decision_id)
 
     @on(CommandGiven)
     def give_command(self, message: CommandGiven) -> None:

@@ -28,6 +28,12 @@ def mode_choices(snapshot: ClusterSnapshot) -> tuple[str, ...]:
     return (*Mode, *(f"off {name}" for name in node_choices(snapshot)))
 
 
+def model_choices(snapshot: ClusterSnapshot) -> tuple[str, ...]:
+    from sollol_tui.ui.chat.models import models_of
+
+    return tuple(choice.name for choice in models_of(snapshot) if choice.is_usable)
+
+
 def theme_choices(_snapshot: ClusterSnapshot) -> tuple[str, ...]:
     from textual.theme import BUILTIN_THEMES
 

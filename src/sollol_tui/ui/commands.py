@@ -17,6 +17,7 @@ from sollol_tui.ui.arguments import (
     find_node,
     find_target,
     mode_choices,
+    model_choices,
     node_choices,
     target_choices,
     theme_choices,
@@ -139,6 +140,20 @@ def _theme(app: SollolApp, argument: str) -> str | None:
         raise Refused(f"There is no theme “{argument}”.")
     app.theme = argument
     return None
+
+
+def _model(app: SollolApp, argument: str) -> str | None:
+    if not argument:
+        dialogs.pick_model(app)
+        return None
+    from sollol_tui.ui.chat.models import find_model, models_of
+
+    choice = find_model(models_of(app.snapshot), argument)
+    if choice is None:
+        raise Refused(f"No node and no coordinator has a model “{argument}”.")
+    if not choice.is_usable:
+        raise Refused(f"“{choice.name}” cannot be asked: {choice.problem}.")
+    return dialogs.use_model(app, choice.name)
 
 
 def _filter(app: SollolApp, argument: str) -> str | None:
@@ -283,6 +298,28 @@ COMMANDS: tuple[Command, ...] = (
         "Chat",
         "Go to the chat and write",
         _show_pane("chat"),
+    ),
+    Command(
+        "model",
+        "Model",
+        "Choose the model that answers in the chat",
+        _model,
+        arguments="[NAME]",
+        words=("models",),
+        choices=model_choices,
+    ),
+    Command(
+        "new",
+        "New chat",
+        "Forget the conversation and begin another",
+        lambda app, _: app.dashboard.bring_chat().new_chat(),
+        words=("clear",),
+    ),
+    Command(
+        "stop",
+        "Stop",
+        "Stop the answer that is being written; its text stays",
+        lambda app, _: app.dashboard.bring_chat().stop(),
     ),
     Command(
         "next",

@@ -70,6 +70,38 @@ def apply_mode(app: SollolApp, mode: Mode, pinned: str = "") -> str:
     return f"Mode {mode}, from the next request on."
 
 
+def pick_model(app: SollolApp) -> None:
+    """Every model of the cluster, for the chat."""
+    from sollol_tui.ui.chat.models import models_of
+    from sollol_tui.ui.screens.models import LiveModelPicker
+
+    def use(model: str | None) -> None:
+        if model is not None:
+            app.tell(use_model(app, model))
+
+    chat = app.dashboard.bring_chat()
+    app.open(LiveModelPicker(models_of(app.snapshot), chat.model_in_use), use)
+
+
+def use_model(app: SollolApp, model: str) -> str:
+    """Let a model answer from the next question on, in the next run, too."""
+    app.dashboard.bring_chat().model = model
+    app.engine.keep_model(model)
+    return f"{model} answers from the next question on."
+
+
+def show_decision(app: SollolApp, decision_id: str) -> None:
+    """Where a question went and why."""
+    from sollol_tui.ui.panes.events import decision_lines
+
+    decision = app.engine.store.decision(decision_id)
+    if decision is None:
+        app.tell("That decision is no longer kept: only the last thousand are.", refused=True)
+        return
+    lines = decision_lines(decision, app.engine.settings.ascii)
+    show_detail(app, "Routing decision", lambda _snapshot, _now_s: lines)
+
+
 def ask_to_remove(app: SollolApp, target: str) -> None:
     """Forget a node or backend that was added by hand, after a question."""
     from sollol_tui.ui.screens.confirm import YES, ConfirmScreen

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from textual.dom import DOMNode
 from textual.widget import Widget
@@ -20,23 +21,15 @@ from sollol_tui.ui.panes.stats import stats_lines
 from sollol_tui.ui.panes.status import status_segments
 from sollol_tui.ui.rates import TokenRate, counts, decode_rates
 from sollol_tui.ui.text import Line
+from sollol_tui.ui.theme import painted
 from sollol_tui.ui.widgets.event_log import EventLog
 from sollol_tui.ui.widgets.lines_pane import LinesPane
 from sollol_tui.ui.widgets.live_table import LiveTable
+from sollol_tui.ui.widgets.pane import Pane
 from sollol_tui.ui.widgets.strip import OneLine
 
-
-class ChatPanel(LinesPane):
-    is_streaming = False
-
-    def __init__(self, ask: object, **kw: object) -> None:
-        super().__init__(**kw)
-
-    def focus_prompt(self) -> None:
-        self.focus()
-
-    def stop(self) -> None:
-        pass
+if TYPE_CHECKING:
+    from sollol_tui.ui.chat.panel import ChatPanel
 
 
 class Panes:
@@ -53,27 +46,55 @@ class Panes:
         self.rpc = LiveTable(backend_columns(ascii_only), ascii_only=ascii_only, id="rpc")
         self.events = EventLog(ascii_only=ascii_only, id="events")
         self.stats = LinesPane(ascii_only=ascii_only, id="stats")
-        self.chat = ChatPanel(engine.ask, ascii_only=ascii_only, id="chat")
+        self.chat: ChatPanel | None = None  # it comes after the first frame, see `make_chat`
+        self.chat_place = Widget(id="chat-place")
         self.by_name: dict[str, Widget] = {
             "coordinator": self.coordinator,
             "nodes": self.nodes,
             "rpc": self.rpc,
             "events": self.events,
             "stats": self.stats,
-            "chat": self.chat,
+            "chat": self.chat_place,
         }
-        for number, name in enumerate(PANES, start=1):
-            self._title(name, number)
+        for name in PANES:
+            self._title(name)
         self._rate = TokenRate()
         self._last_entry = 0
         self._last_sample: Sample | None = None
         self._rates: dict[str, float] = {}
         self._counts = counts(())
 
-    def _title(self, name: str, number: int) -> None:
+    def _title(self, name: str) -> None:
+        line = ((f"{PANES.index(name) + 1} ", "muted"), (TITLES[name], ""))
         pane = self.by_name[name]
-        if isinstance(pane, LinesPane | LiveTable | EventLog):
-            pane.set_title(((f"{number} ", "muted"), (TITLES[name], "")))
+        if isinstance(pane, Pane):
+            pane.set_title(line)
+        else:
+            pane.border_title = painted(line)
+
+    def make_chat(self) -> ChatPanel:
+        """The chat in its place. It is a fifth of the screen's cost, so it is not in the first
+        frame: its modules are imported here."""
+        from sollol_tui.ui.chat.panel import ChatPanel
+
+        self.chat = ChatPanel(
+            self._engine.ask,
+            wanted_model=self._engine.last_model,
+            ascii_only=self._ascii,
+            id="chat",
+        )
+        if self._ascii:
+            self.chat.prompt.placeholder = "Ask the cluster"
+        self.by_name["chat"] = self.chat
+        self._title("chat")
+        self._show_models(self._engine.store.snapshot)
+        return self.chat
+
+    def _show_models(self, snapshot: ClusterSnapshot) -> None:
+        if self.chat is not None:
+            from sollol_tui.ui.chat.models import models_of
+
+            self.chat.models = models_of(snapshot)
 
     # Focus
 
@@ -83,10 +104,10 @@ class Panes:
         return next((found[node] for node in widget.ancestors_with_self if node in found), None)
 
     def focus(self, name: str) -> None:
-        if name == "chat":
-            self.chat.focus_prompt()
-        else:
+        if name != "chat":
             self.by_name[name].focus()
+        elif self.chat is not None:
+            self.chat.focus_prompt()
 
     # Data
 
@@ -111,6 +132,7 @@ class Panes:
         )
         self.nodes.tick(now_s)
         self.rpc.tick(now_s)
+        self._show_models(snapshot)
         entries = self._engine.store.entries_after(self._last_entry)
         if entries:
             self._last_entry = entries[-1].number

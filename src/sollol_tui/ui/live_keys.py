@@ -24,10 +24,10 @@ _NAMES = {
     "enter": "Enter",
     "escape": "Esc",
     "tab": "Tab",
-    "shift+tab": "⇧Tab",
+    "shift+tab": "Shift+Tab",
     "space": "Space",
     "delete": "Del",
-    "backspace": "⌫",
+    "backspace": "Bksp",
 }
 _PRINTED = {
     "question_mark": "?",
@@ -78,7 +78,7 @@ def live_keys(screen: Screen[None]) -> tuple[LiveKey, ...]:
 
 
 def key_name(binding: Binding, display: str) -> str:
-    """How a key is written: `^o`, `F1`, `⇧Tab`, `↑`."""
+    """How a key is written: `^o`, `F1`, `Shift+Tab`, `↑`."""
     if _FUNCTION_KEY.fullmatch(binding.key):
         return binding.key.upper()
     return _NAMES.get(binding.key, display)

@@ -42,16 +42,19 @@ LIGHT = Theme(
 THEMES = (DARK, LIGHT)
 DEFAULT_THEME = DARK.name
 
-SHEETS = ("base.tcss", "panes.tcss", "chat.tcss", "dashboard.tcss", "dialogs.tcss")
+FIRST_SHEETS = ("base.tcss", "panes.tcss", "dashboard.tcss")
+CHAT_SHEETS = ("chat.tcss",)  # read with the chat, after the first frame
+LATE_SHEETS = ("dialogs.tcss",)  # read with the first dialog
+SHEETS = (*FIRST_SHEETS, *CHAT_SHEETS, *LATE_SHEETS)
 
 
-def stylesheets() -> list[str | PurePath]:
-    """The stylesheets in the order of loading.
+def stylesheets(*names: str) -> list[str | PurePath]:
+    """The stylesheets of these names, in this order; all of them when none is named.
 
     An installed package carries `tcss/` inside itself; a checkout has it at its top.
     """
     folder = _tcss_folder(Path(__file__).resolve().parents[1])
-    return [folder / name for name in SHEETS]
+    return [folder / name for name in names or SHEETS]
 
 
 def semantic_colours(theme: Theme) -> dict[str, str]:

@@ -14,7 +14,6 @@ from textual.widgets.option_list import Option
 from sollol_tui.ui.keys import DIALOG_KEYS
 from sollol_tui.ui.screens.steady import Dialog
 from sollol_tui.ui.text import clean, content, fit, width
-from sollol_tui.ui.theme import painted
 
 
 class Item(NamedTuple):
@@ -39,7 +38,7 @@ class ChoiceScreen(Dialog[str | None]):
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog") as dialog:
             dialog.border_title = content(self._title)
-            dialog.border_subtitle = "Enter chooses · Esc closes"
+            dialog.border_subtitle = self.letters("Enter chooses · Esc closes")
             if self._note:
                 yield Static(content(self._note), classes="dialog-note")
             yield OptionList(*self._options(), markup=False)
@@ -47,7 +46,9 @@ class ChoiceScreen(Dialog[str | None]):
     def _options(self) -> list[Option]:
         cells = max(width(clean(item.text)) for item in self._items)
         return [
-            Option(painted(((fit(item.text, cells), ""), (f"  {clean(item.remark)}", "muted"))))
+            Option(
+                self.painted(((fit(item.text, cells), ""), (f"  {clean(item.remark)}", "muted")))
+            )
             for item in self._items
         ]
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
+from textual.message import Message
 from textual.widget import Widget
 
 from sollol_tui.core.state import ClusterSnapshot
@@ -20,10 +22,14 @@ from sollol_tui.ui.panes.coordinator import RUNNING, main_coordinator
 from sollol_tui.ui.refused import Refused
 from sollol_tui.ui.screens.steady import SteadyScreen
 from sollol_tui.ui.subjects import Subject, subject_of
+from sollol_tui.ui.theme import CHAT_SHEETS, stylesheets
 from sollol_tui.ui.widgets.cursor_pane import CursorPane
 from sollol_tui.ui.widgets.event_log import EventLog
 from sollol_tui.ui.widgets.live_table import LiveTable
 from sollol_tui.ui.widgets.strip import OneLine, Segment
+
+if TYPE_CHECKING:
+    from sollol_tui.ui.chat.panel import ChatPanel
 
 FIRST = "nodes"
 PRESSED = {"run": "stats", "tps": "stats", "redis": "status", "age": "refresh", "demo": "help"}
@@ -40,11 +46,12 @@ class DashboardScreen(SteadyScreen[None]):
     def __init__(self, engine: Engine, *, is_demo: bool = False) -> None:
         super().__init__()
         self._engine = engine
-        self.panes = Panes(engine, is_demo=is_demo)
+        self.panes: Panes = Panes(engine, is_demo=is_demo)
         self.current = FIRST
         self._last_list = FIRST  # where leaving the prompt leads back to
         self._is_zoomed = False
         self._heights = ""
+        self._was_resumed = False
         ascii_only = engine.settings.ascii
         self._tabs = OneLine(gap=0, ascii_only=ascii_only, id="tabs")
         self._keys = OneLine(ascii_only=ascii_only, id="keys")
@@ -56,14 +63,23 @@ class DashboardScreen(SteadyScreen[None]):
         """In the order of the grid's cells: the chat stands where its column begins."""
         self._arrange()
         panes = self.panes
-        yield from (panes.status, self._tabs, panes.coordinator, panes.chat)
-        yield from (panes.nodes, panes.rpc, panes.stats, panes.events)
-        yield from (self._keys, self._too_small)
+        yield panes.status
+        if self.has_class("-one"):
+            yield self._tabs
+        yield from (panes.coordinator, panes.chat_place, panes.nodes, panes.rpc)
+        yield from (panes.stats, panes.events, self._keys)
+        if self.has_class("-tiny"):
+            yield self._too_small
 
     def on_mount(self) -> None:
         self.bindings_updated_signal.subscribe(self, lambda _screen: self.show_keys())
         self.show_keys()
         self.show_snapshot(self._engine.store.snapshot)
+
+    def on_screen_resume(self, event: events.ScreenResume) -> None:
+        """Its first time, the screen need not be styled again: it was, when it was mounted."""
+        event.refresh_styles = event.refresh_styles and self._was_resumed
+        self._was_resumed = True
 
     def on_resize(self, _event: events.Resize) -> None:
         self._arrange()
@@ -80,9 +96,20 @@ class DashboardScreen(SteadyScreen[None]):
         classes |= {f"-show-{pane}": pane == self.current for pane in PANES}
         self.update_classes(classes, animate=False)
         self._fit_rows()
+        self._bring_lines()
         self._tabs.show(tab_segments(self.current))
         need = "×".join(map(str, arrangement.LEAST))
         self._too_small.show([Segment(((f"need {need}, have {columns}×{rows}", "warn"),))])
+
+    def _bring_lines(self) -> None:
+        """The lines that only some sizes have are mounted when they are first wanted: what is not
+        there costs no time (4 ms of the first frame)."""
+        if not self.is_mounted:
+            return
+        if self.has_class("-one") and not self._tabs.is_attached:
+            self.mount(self._tabs, after=self.panes.status)
+        if self.has_class("-tiny") and not self._too_small.is_attached:
+            self.mount(self._too_small)
 
     def _fit_rows(self) -> None:
         """The heights of the two-column layout follow what there is to show."""
@@ -116,8 +143,22 @@ class DashboardScreen(SteadyScreen[None]):
 
     # Focus
 
+    def bring_chat(self) -> ChatPanel:
+        """The chat, put into its place the first time."""
+        chat = self.panes.chat
+        if chat is None:
+            self.app.stylesheet.read_all([Path(sheet) for sheet in stylesheets(*CHAT_SHEETS)])
+            self.app.stylesheet.parse()
+            chat = self.panes.make_chat()
+            self.mount(chat, after=self.panes.chat_place)
+            self.panes.chat_place.remove()
+            self.call_after_refresh(self._keep_focus)
+        return chat
+
     def show_pane(self, pane: str) -> None:
         """Show a pane and give it the focus; the chat's prompt in the case of the chat."""
+        if pane == "chat":
+            self.bring_chat()
         self._set_current(pane)
         self.panes.focus(pane)
 
@@ -146,6 +187,10 @@ class DashboardScreen(SteadyScreen[None]):
         event.stop()
         self.post_message(CommandGiven("detail"))
 
+    def on_chat_panel_model_wanted(self, event: Message) -> None:
+        event.stop()
+        self.post_message(CommandGiven("model"))
+
     @on(OneLine.Pressed)
     def press(self, event: OneLine.Pressed) -> None:
         event.stop()
@@ -162,7 +207,7 @@ class DashboardScreen(SteadyScreen[None]):
     @property
     def is_answering(self) -> bool:
         """Whether an answer is being written."""
-        return self.panes.chat.is_streaming
+        return self.panes.chat is not None and self.panes.chat.is_streaming
 
     def can(self, command: str) -> bool:
         """Whether a command means something for the pane that has the focus."""
@@ -211,7 +256,7 @@ class DashboardScreen(SteadyScreen[None]):
         if isinstance(pane, LiveTable | EventLog) and pane.filter_text:
             pane.filter("")
         elif self.current == "chat" and self.is_answering:
-            self.panes.chat.stop()
+            self.bring_chat().stop()
         elif self.current == "chat":
             self.show_pane(self._last_list)
         elif self._is_zoomed:

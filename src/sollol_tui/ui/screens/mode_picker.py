@@ -16,7 +16,6 @@ from sollol_tui.ui.keys import DIALOG_KEYS
 from sollol_tui.ui.mode_cards import MARKS, MEANINGS, card_lines, mode_card, node_name
 from sollol_tui.ui.screens.steady import Dialog
 from sollol_tui.ui.text import clean, fit, width
-from sollol_tui.ui.theme import painted
 
 ModeChoice = tuple[Mode, str]
 """A mode and, for `off`, the URL of the node that it pins."""
@@ -40,7 +39,7 @@ class ModePicker(Dialog[ModeChoice | None]):
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog", id="mode-picker") as dialog:
             dialog.border_title = "How are requests spread?"
-            dialog.border_subtitle = "Enter applies · Esc leaves it as it is"
+            dialog.border_subtitle = self.letters("Enter applies · Esc leaves it as it is")
             yield OptionList(markup=False, id="modes")
             yield Static(markup=False, id="mode-card")
 
@@ -67,7 +66,7 @@ class ModePicker(Dialog[ModeChoice | None]):
     def _mode_line(self, mode: Mode) -> Content:
         card = mode_card(mode, self._snapshot, self._threshold)
         now = "  now" if mode is self._snapshot.mode else ""
-        return painted(
+        return self.painted(
             (
                 MARKS[card.there],
                 (f" {mode.value:<7}", "bold"),
@@ -81,7 +80,7 @@ class ModePicker(Dialog[ModeChoice | None]):
         if index is None or self._pins:
             return
         card = mode_card(list(Mode)[index], self._snapshot, self._threshold)
-        lines = [painted(line) for line in card_lines(card)]
+        lines = [self.painted(line) for line in card_lines(card)]
         self.query_one("#mode-card", Static).update(Content("\n").join(lines))
 
     def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
@@ -108,7 +107,9 @@ class ModePicker(Dialog[ModeChoice | None]):
         cells = max(width(clean(node_name(node))) for node in nodes)
         options = self.query_one(OptionList)
         options.set_options(
-            Option(painted(((fit(node_name(node), cells), "bold"), (f"  {node.status}", "muted"))))
+            Option(
+                self.painted(((fit(node_name(node), cells), "bold"), (f"  {node.status}", "muted")))
+            )
             for node in nodes
         )
         pinned = self._snapshot.pinned

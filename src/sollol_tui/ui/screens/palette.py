@@ -6,10 +6,13 @@ from textual.command import CommandPalette
 from textual.theme import ThemeProvider
 
 from sollol_tui.ui.screens.steady import SteadyScreen
+from sollol_tui.ui.theme import LATE_SHEETS, stylesheets
 
 
 class Palette(CommandPalette, SteadyScreen[None]):
     """Every command, found by some of its letters."""
+
+    CSS_PATH = stylesheets(*LATE_SHEETS)
 
 
 def themes() -> Palette:

@@ -17,7 +17,6 @@ from sollol_tui.ui.commands import BY_WORD
 from sollol_tui.ui.keys import DIALOG_KEYS
 from sollol_tui.ui.screens.steady import Dialog
 from sollol_tui.ui.text import Line, clean, content, fit, width
-from sollol_tui.ui.theme import painted
 
 SHOWN = 7  # completions at a time
 
@@ -51,7 +50,7 @@ class PromptLine(Dialog[str | None]):
         line = self.query_one("#line-help", Static)
         line.set_class(is_problem, "-problem")
         line.display = bool(text)
-        line.update(content(text))
+        line.update(content(self.letters(text)))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()
@@ -105,12 +104,12 @@ class CommandLine(PromptLine):
         shown = self._choices[first : first + SHOWN]
         cells = max((width(clean(text)) for text in shown), default=0)
         lines = [
-            painted(_choice_line(text, cells, is_chosen=at == self._chosen))
+            self.painted(_choice_line(text, cells, is_chosen=at == self._chosen))
             for at, text in enumerate(shown, start=first)
         ]
         more = len(self._choices) - first - len(lines)
         if more > 0:
-            lines.append(painted(((f"   … {more} more", "muted"),)))
+            lines.append(self.painted(((f"   … {more} more", "muted"),)))
         box = self.query_one("#line-choices", Static)
         box.display = bool(lines)
         box.update(Content("\n").join(lines))
@@ -148,6 +147,6 @@ def _help_for(line: str) -> str:
     """The help line of the command that is being typed."""
     parsed = parse(line)
     if not isinstance(parsed, str):
-        return f"{parsed.command.name} {parsed.command.arguments} — {parsed.command.help}"
+        return f"{parsed.command.name}: {parsed.command.help}"
     command = BY_WORD.get(line.strip().lstrip(":/").casefold())
-    return f"{command.name} {command.arguments} — {command.help}" if command else ""
+    return f"{command.name} {command.arguments}: {command.help}" if command else ""

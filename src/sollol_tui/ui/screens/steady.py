@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from textual import events
+from textual.content import Content
 from textual.screen import ModalScreen, Screen, ScreenResultType
+
+from sollol_tui.ui.text import Line
+from sollol_tui.ui.theme import LATE_SHEETS, painted, stylesheets
+from sollol_tui.ui.widgets.looks import Looks
 
 
 class SteadyScreen(Screen[ScreenResultType]):
@@ -21,3 +26,13 @@ class SteadyScreen(Screen[ScreenResultType]):
 
 class Dialog(ModalScreen[ScreenResultType], SteadyScreen[ScreenResultType]):
     """A screen over another one that ends with an answer."""
+
+    CSS_PATH = stylesheets(*LATE_SHEETS)
+
+    def letters(self, text: str) -> str:
+        """A text as this terminal may show it: harmless, without glyphs where there are none."""
+        return Looks(self, ascii_only=self.app.has_class("-ascii")).letters(text)
+
+    def painted(self, line: Line) -> Content:
+        """A line for a stock widget, in the letters of this terminal."""
+        return painted(tuple((self.letters(text), names) for text, names in line))
