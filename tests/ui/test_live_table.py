@@ -6,6 +6,7 @@ import random
 import unicodedata
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -17,9 +18,8 @@ from sollol_tui.ui.text import Line, Span, plain
 from sollol_tui.ui.widgets.live_table import LiveTable
 from sollol_tui.ui.widgets.table_lines import (
     CURSOR,
-    RowLine,
-    moved_columns,
-    moved_texts,
+    changed_columns,
+    row_line,
     row_spans,
 )
 from sollol_tui.ui.widgets.table_model import Cell, Column, Row, plan_columns
@@ -112,13 +112,14 @@ async def test_equal_rows_paint_nothing(monkeypatch: pytest.MonkeyPatch) -> None
         assert (regions, app.terminal.letters_written) == ([], written)
 
 
-async def test_a_changed_value_paints_its_line_only(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_changed_value_paints_its_cell_only(monkeypatch: pytest.MonkeyPatch) -> None:
     async with on_stage(*(row(f"r{i}") for i in range(5))) as (table, pilot, app):
         regions = refreshed(table, monkeypatch)
         table.show([row(f"r{i}", load=7 if i == 3 else 1) for i in range(5)])
         table.flush()
         await pilot.pause()
-        assert regions == [Region(0, 4, table.size.width, 1)]
+        load = table._plan.places[2]
+        assert regions == [Region(load.x, 4, load.width, 1)]
         assert "7" in app.on_terminal(table)[4]
 
 
@@ -147,6 +148,24 @@ async def test_changes_wait_for_the_grid_and_share_one_paint(
         assert 0 < planned[0] <= 0.25
 
 
+async def test_rows_that_are_asked_for_are_made_when_they_are_painted_only() -> None:
+    async with on_stage(row("r1")) as (table, pilot, app):
+        made: list[int] = []
+
+        def make(load: int) -> list[Row]:
+            made.append(load)
+            return [row("r1", load)]
+
+        for load in range(20):
+            table.show(partial(make, load))
+        assert made == []
+        table.flush()
+        table.flush()
+        await pilot.pause()
+        assert made == [19]
+        assert "19" in app.on_terminal(table)[1]
+
+
 async def test_a_mouse_that_looks_at_a_line_does_not_make_it_look_shown() -> None:
     async with on_stage(row("r1"), row("r2")) as (table, pilot, app):
         table.show((row("r1", 9), row("r2")))
@@ -157,21 +176,36 @@ async def test_a_mouse_that_looks_at_a_line_does_not_make_it_look_shown() -> Non
 
 
 @given(st.data())
-def test_outside_of_the_columns_named_as_moved_nothing_moves(data: st.DataObject) -> None:
+def test_outside_of_the_columns_named_as_changed_nothing_changes(data: st.DataObject) -> None:
     columns = [Column(str(i), "T", 5, most=9, drop=i) for i in range(4)]
-    is_moving = data.draw(st.lists(st.booleans(), min_size=4, max_size=4))
-    made = Row("k", tuple(Cell(Age((i,)) if m else "text") for i, m in enumerate(is_moving)))
+    cell = st.builds(Cell, st.one_of(st.builds(Age, st.just((3,))), st.sampled_from("ab")))
+    old_cells, new_cells = data.draw(st.tuples(*[st.tuples(*[cell] * 4)] * 2))
     plan = plan_columns(columns, [4] * 4, data.draw(st.integers(8, 60)))
-    old_s, new_s = data.draw(st.integers(0, 30)), data.draw(st.integers(0, 30))
-    old = RowLine(moved_texts(made, plan, old_s), made, plan, False)
-    new = RowLine(moved_texts(made, plan, new_s), made, plan, False)
+    old = row_line(Row("k", old_cells), plan, False, data.draw(st.integers(0, 30)))
+    new = row_line(Row("k", new_cells), plan, False, data.draw(st.integers(0, 30)))
     before, after = plain(row_spans(old, columns)), plain(row_spans(new, columns))
-    named = moved_columns(old, new)
+    named = changed_columns(old, new)
     if named is None:
         assert before == after
     else:
         assert before[: named[0]] == after[: named[0]]
         assert before[named[1] :] == after[named[1] :]
+
+
+async def test_a_value_that_changes_without_being_seen_paints_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def seen(at_s: int) -> Row:
+        return Row("k", (Cell(Age((at_s,))), Cell("k"), Cell("1"), Cell("x")))
+
+    async with on_stage(seen(3)) as (table, pilot, _app):
+        table.tick(10.0)
+        await pilot.pause()
+        regions = refreshed(table, monkeypatch)
+        table.show((seen(8),))
+        table.tick(15.0)
+        table.flush()
+        assert regions == []
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -306,10 +340,9 @@ async def test_a_reader_who_scrolled_away_from_the_cursor_is_left_alone() -> Non
         table.sort_by("load", reverse=False)
         table.scroll_to(y=20, animate=False)
         await pilot.pause()
-        table.show([row(f"r{i}", 99 - i) for i in range(40)])
         table.sort_reverse()
         await pilot.pause()
-        assert table.scroll_offset.y == 20
+        assert (table.scroll_offset.y, table.cursor_key) == (20, "r0")
 
 
 # Order and filter

@@ -128,7 +128,7 @@ def listed(label: str, items: Sequence[Line], cells: int) -> list[Line]:
 
 
 class Until(NamedTuple):
-    """How long something still lasts; ticks by the second in the last minute only."""
+    """How long something still lasts, by the minute: a line that ticks costs bytes each second."""
 
     at_s: float
 
@@ -136,7 +136,9 @@ class Until(NamedTuple):
         left_s = self.at_s - now_s
         if left_s > _NEVER_S:
             return ("never", "muted")
-        return (units.span(left_s), "") if left_s >= 1 else ("now", "")
+        if left_s >= 60:
+            return (units.span(left_s), "")
+        return ("<1 min", "") if left_s >= 1 else ("now", "")
 
 
 class Live(NamedTuple):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from typing import ClassVar
+from collections.abc import Callable, Hashable, Sequence
+from typing import ClassVar, TypeAlias
 
 from textual.geometry import Region
 from textual.strip import Strip
@@ -15,9 +15,9 @@ from sollol_tui.ui.widgets.table_lines import (
     NoteLine,
     RowLine,
     TitlesLine,
-    moved_columns,
-    moved_texts,
+    changed_columns,
     note_spans,
+    row_line,
     row_spans,
     title_spans,
 )
@@ -32,6 +32,7 @@ from sollol_tui.ui.widgets.table_model import (
     plan_columns,
 )
 
+Rows: TypeAlias = Sequence[Row] | Callable[[], Sequence[Row]]
 ORDER_S = 1.0  # a sorted table takes a new order on this grid
 
 
@@ -58,6 +59,7 @@ class LiveTable(CursorPane):
         self._model = TableModel(columns)
         self._plan = Plan(())
         self._planned_for: tuple[int, ...] = ()
+        self._coming: Callable[[], Sequence[Row]] | None = None
         self._renewal = Renewal.NOTHING
         self._is_order_planned = False
         self._now_s = 0.0
@@ -67,19 +69,29 @@ class LiveTable(CursorPane):
 
     # Values
 
-    def show(self, rows: Sequence[Row], empty: Sequence[Line] = ()) -> None:
-        """Replace the rows. `empty` is what is said where there are none."""
-        renewal = self._model.put(rows, self._now_s)
+    def show(self, rows: Rows, empty: Sequence[Line] = ()) -> None:
+        """Replace the rows. `empty` is what is said where there are none.
+
+        A function is asked for the rows when they are painted: at most four times a second.
+        """
         if tuple(empty) != self._empty:
             self._empty = tuple(empty)
-            renewal = max(renewal, Renewal.VALUES)
-        if renewal is Renewal.NOTHING:
-            return
+            self._changed()
+        if callable(rows):
+            self._coming = rows
+            self._changed()
+        else:
+            self._coming = None
+            if self._put(rows) is not Renewal.NOTHING:
+                self._changed()
+
+    def _put(self, rows: Sequence[Row]) -> Renewal:
+        renewal = self._model.put(rows, self._now_s)
         self._renewal = max(self._renewal, renewal)
         if renewal is Renewal.ORDER and not self._is_order_planned and self.is_mounted:
             self._is_order_planned = True
             self.set_timer(until_next(ORDER_S), self._reorder)
-        self._changed()
+        return renewal
 
     def tick(self, now_s: float) -> None:
         """Time went on: repaint the cells whose text is another one now."""
@@ -138,6 +150,9 @@ class LiveTable(CursorPane):
             self._plan = plan_columns(self._model.columns, self._model.needs, self._cells)
 
     def _settle(self) -> None:
+        coming, self._coming = self._coming, None
+        if coming is not None:
+            self._put(coming())
         if self._renewal is Renewal.ROWS:
             self._arrange()
         if self._renewal is not Renewal.ORDER:
@@ -216,15 +231,14 @@ class LiveTable(CursorPane):
         if row is None:  # gone; a paint came before the flush that closes the gap
             return ()
         if not is_note:
-            moved = moved_texts(row, self._plan, self._now_s)
-            return RowLine(moved, row, self._plan, has_cursor)
+            return row_line(row, self._plan, has_cursor, self._now_s)
         places = self._plan.places
         note = row.note(self._now_s) if callable(row.note) else row.note
         return NoteLine(note or (), places[1].x if len(places) > 1 else 1, has_cursor)
 
     def _region(self, y: int, shown: Hashable, key: Hashable) -> Region:
         if isinstance(shown, RowLine) and isinstance(key, RowLine):
-            columns = moved_columns(shown, key)
+            columns = changed_columns(shown, key)
             if columns is not None:
                 return Region(columns[0], y, columns[1] - columns[0], 1)
         return super()._region(y, shown, key)

@@ -51,8 +51,8 @@ class Looks:
     def strip(self, line: Line, cells: int, ground: str = "row") -> Strip:
         """The line in exactly `cells` cells; what is cut off is marked."""
         segments: list[Segment] = []
-        for shown, names in fit_line(tuple((clean(t, _LIMIT), n) for t, n in line), cells):
-            text, style = self.letters(shown), self.style(names, ground)
+        for shown, names in fit_line(tuple([(clean(t, _LIMIT), n) for t, n in line]), cells):
+            text, style = self._own(shown), self.style(names, ground)
             if segments and segments[-1].style == style:  # fewer escape codes
                 segments[-1] = Segment(segments[-1].text + text, style)
             elif text:
@@ -61,7 +61,9 @@ class Looks:
 
     def letters(self, text: str) -> str:
         """The text as it may be shown here: harmless, and without glyphs where there are none."""
-        text = clean(text, _LIMIT)
+        return self._own(clean(text, _LIMIT))
+
+    def _own(self, text: str) -> str:
         return text.translate(_ASCII) if self._ascii_only and not text.isascii() else text
 
     def _laid_over(self, under: Style, component: str) -> Style:

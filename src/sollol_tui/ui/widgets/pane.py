@@ -112,7 +112,7 @@ class Pane(ScrollView, can_focus=True, inherit_bindings=False):
 
     def _region(self, y: int, shown: Hashable, key: Hashable) -> Region:
         """The part of a screen line that has to be painted again."""
-        return Region(0, y, self._cells, 1)
+        return Region(0, y, self._laid_out_for, 1)
 
     def _title_line(self) -> Line:
         return self._title
@@ -158,9 +158,6 @@ class Pane(ScrollView, can_focus=True, inherit_bindings=False):
     def on_resize(self) -> None:
         self.flush()
 
-    def watch_show_vertical_scrollbar(self) -> None:
-        self.call_after_refresh(self.flush)  # the lines have another width then
-
     def _changed(self) -> None:
         """Values changed: flush at the next point of the grid."""
         if not self._is_planned and self.is_mounted:  # before that, on_mount does it
@@ -177,7 +174,7 @@ class Pane(ScrollView, can_focus=True, inherit_bindings=False):
         self._settle()
         self._refresh_titles()
         regions: list[Region] = []
-        cells = self._cells
+        cells = self._laid_out_for
         for y in range(self.size.height):
             shown, key = self._painted.get(y), self._key_at(y)
             if shown is None or shown[0] != cells:
@@ -232,7 +229,7 @@ class Pane(ScrollView, can_focus=True, inherit_bindings=False):
 
     def _strip(self, y: int, key: Hashable) -> Strip:
         """The same object for the same line, so that what Textual derives from it is kept."""
-        is_title, cells = y < self.TITLES, self._cells
+        is_title, cells = y < self.TITLES, self._laid_out_for
         strip = self._strips.get((is_title, key, cells))
         if strip is None:
             paint = self._paint_titles if is_title else self._paint
@@ -242,8 +239,9 @@ class Pane(ScrollView, can_focus=True, inherit_bindings=False):
     def render_lines(self, crop: Region) -> list[Strip]:
         """The compositor's way in. The mouse asks `render_line`, which must not count as shown."""
         self._is_painting = True
-        if self._laid_out_for != self._cells:  # a paint in a new width, before `on_resize`
-            self._laid_out_for = self._cells
+        cells = self._cells
+        if self._laid_out_for != cells:  # a paint in a new width, before `on_resize`
+            self._laid_out_for = cells
             self._lay_out()
         try:
             return super().render_lines(crop)
@@ -258,7 +256,7 @@ class Pane(ScrollView, can_focus=True, inherit_bindings=False):
             strip = self._marked(strip, selection.get_span(number))
         if not self._is_painting:
             return strip.apply_offsets(0, number)  # tells the mouse which letter lies where
-        self._painted[y] = (self._cells, key)
+        self._painted[y] = (self._laid_out_for, key)
         return strip
 
     # Selecting text

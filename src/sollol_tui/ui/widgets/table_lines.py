@@ -22,10 +22,9 @@ class TitlesLine(NamedTuple):
 
 
 class RowLine(NamedTuple):
-    """A row's line. `moved`: those of its texts that change with time, as they are now."""
+    """A row's line: what its shown cells say now."""
 
-    moved: tuple[Span, ...]
-    row: Row
+    cells: tuple[Span, ...]
     plan: Plan
     has_cursor: bool
 
@@ -38,29 +37,28 @@ class NoteLine(NamedTuple):
     has_cursor: bool
 
 
-def moved_texts(row: Row, plan: Plan, now_s: float) -> tuple[Span, ...]:
-    """The texts of the shown cells that change with time, in the order of the columns."""
-    texts = [row.cells[place.at].text for place in plan.places]
-    return tuple([text(now_s) for text in texts if callable(text)])
+def row_line(row: Row, plan: Plan, has_cursor: bool, now_s: float) -> RowLine:
+    """A row as it is now. Values that change without being seen change nothing in it."""
+    cells = []
+    for place in plan.places:
+        text, style, *_ = row.cells[place.at]
+        cells.append((text, style) if isinstance(text, str) else text(now_s))
+    return RowLine(tuple(cells), plan, has_cursor)
 
 
-def moved_columns(shown: RowLine, now: RowLine) -> tuple[int, int] | None:
-    """From which cell to which a line differs when only time went on; None for all of it."""
+def changed_columns(shown: RowLine, now: RowLine) -> tuple[int, int] | None:
+    """From where to where a line differs; None for all of it."""
     if shown[1:] != now[1:]:
         return None
-    moving = [place for place in now.plan.places if callable(now.row.cells[place.at].text)]
-    pairs = zip(moving, shown.moved, now.moved, strict=True)
-    places = [place for place, old, new in pairs if old != new]
+    trios = zip(now.plan.places, shown.cells, now.cells, strict=True)
+    places = [place for place, old, new in trios if old != new]
     return (places[0].x, places[-1].x + places[-1].width) if places else None
 
 
 def row_spans(line: RowLine, columns: Sequence[Column]) -> Line:
     """The cells of a row, each in its width."""
-    moved = iter(line.moved)
     spans: list[Span] = [_cursor(line.has_cursor)]
-    for place in line.plan.places:
-        cell = line.row.cells[place.at]
-        text, style = next(moved) if callable(cell.text) else (cell.text, cell.style)
+    for place, (text, style) in zip(line.plan.places, line.cells, strict=True):
         spans += [(fit(text, place.width, columns[place.at].align), style), _GAP]
     return tuple(spans[:-1])
 

@@ -167,6 +167,7 @@ class TableModel:
         self.reverse = False
         self.words: tuple[str, ...] = ()
         self.needs = [0] * len(self.columns)  # cells; they grow only: columns should not dance
+        self._flexible = [(at, c.most) for at, c in enumerate(self.columns) if c.most]
         self.rows: dict[str, Row] = {}
         self.order: list[str] = []  # keys of the rows shown
         self.places: dict[str, int] = {}  # key → its place in the order
@@ -192,10 +193,11 @@ class TableModel:
         return renewal
 
     def _measure(self, row: Row, now_s: float) -> None:
-        for at, (column, cell) in enumerate(zip(self.columns, row.cells, strict=True)):
-            if column.most > self.needs[at]:
-                text = cell.text if isinstance(cell.text, str) else cell.text(now_s)[0]
-                self.needs[at] = min(column.most, max(self.needs[at], width(text)))
+        for at, most in self._flexible:
+            if most > self.needs[at]:
+                text = row.cells[at].text
+                cells = width(text if isinstance(text, str) else text(now_s)[0])
+                self.needs[at] = min(most, max(self.needs[at], cells))
 
     def _renewal(self, old: Row | None, row: Row, sort_at: int | None) -> Renewal:
         if old is row or old == row:
