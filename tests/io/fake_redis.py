@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from fnmatch import fnmatchcase
 
@@ -43,6 +43,7 @@ class FakeRedis:
         self.commands: list[list[bytes]] = []
         self.connections = 0
         self.port = 0
+        self._was_asked = asyncio.Event()
         self._writers: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
 
@@ -53,6 +54,12 @@ class FakeRedis:
 
     def asked(self, name: bytes) -> int:
         return sum(command[0].upper() == name for command in self.commands)
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        """Wait until it holds: looked at after each command."""
+        while not holds():
+            self._was_asked.clear()
+            await self._was_asked.wait()
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[FakeRedis]:
@@ -88,6 +95,7 @@ class FakeRedis:
                 answer = self._answer(command, session)
                 if answer == "close":
                     break
+                self._was_asked.set()
                 writer.write(answer if isinstance(answer, bytes) else b"")
                 await writer.drain()
         except (OSError, asyncio.IncompleteReadError):
