@@ -137,6 +137,8 @@ def _verb(arguments: Arguments) -> int:
         return _chat(arguments, voice)
     if arguments.verb == "status":
         return _status(arguments, voice)
+    if arguments.verb == "worker":
+        return _worker(arguments, voice)
     if arguments.verb == "paths":
         from sollol_tui.verbs.paths import show_paths
 
@@ -180,6 +182,18 @@ def _chat(arguments: Arguments, voice: Voice) -> int:
         target=arguments.target,
         as_json=arguments.as_json,
     )
+
+
+def _worker(arguments: Arguments, voice: Voice) -> int:
+    from sollol_tui.io.paths import state_dir
+    from sollol_tui.io.settings_file import load_settings
+    from sollol_tui.verbs.worker import WorkerCall, worker
+    from sollol_tui.verbs.worker_options import WorkerOptions
+
+    resolved = load_settings(os.environ, arguments.flags, arguments.config)
+    options = arguments.worker or WorkerOptions()
+    call = WorkerCall(options, resolved, state_dir(), arguments.config, arguments.as_json)
+    return worker(call, voice, sys.stdin)
 
 
 def _engine(settings: Settings) -> Engine:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
-from sollol_tui.core.ids import NodeUrl, parse_node_url
+from sollol_tui.core.ids import RPC_PORT, NodeUrl, parse_node_url
 from sollol_tui.core.plain import plain_line
 from sollol_tui.core.settings_merge import Statement, state
 from sollol_tui.verbs.demo_look import LOOK_KEYS
+from sollol_tui.verbs.worker_options import WorkerOptions, read_host, read_port, read_threads
 
 
 class UsageError(Exception):
@@ -27,6 +28,7 @@ class Arguments(NamedTuple):
     as_json: bool = False
     prompt: tuple[str, ...] = ()
     target: NodeUrl | None = None  # chat: ask only there
+    worker: WorkerOptions | None = None
 
 
 def parse(argv: Sequence[str]) -> Arguments:
@@ -45,6 +47,7 @@ def parse(argv: Sequence[str]) -> Arguments:
         getattr(found, "json", False),
         tuple(getattr(found, "prompt", ())),
         _target(getattr(found, "only_node", None)),
+        _worker_options(found) if verb == "worker" else None,
     )
 
 
@@ -63,6 +66,19 @@ def _target(text: str | None) -> NodeUrl | None:
         return parse_node_url(text)
     except ValueError as error:
         raise UsageError(f"--node: {error}") from None
+
+
+def _worker_options(found: argparse.Namespace) -> WorkerOptions:
+    return WorkerOptions(
+        found.host or "",
+        found.port,
+        found.devices,
+        found.threads,
+        found.cache,
+        found.advertise,
+        found.yes,
+        found.systemd,
+    )
 
 
 class _Parser(argparse.ArgumentParser):
@@ -122,10 +138,12 @@ examples:
   sollol-tui status --json | jq .nodes  what is there now, for a program
   sollol-tui chat -m llama3.2 "Why is the sky blue?"
   git diff | sollol-tui chat -m qwen2.5-coder - > review.md
+  sollol-tui worker --host 192.168.1.5  this machine's RPC backend, for others
 
 exit codes:
   status  0 all that is configured answers, 1 something does not
   chat    0 whole answer, 3 not whole, 1 nothing came, 130 interrupted
+  worker  0 stopped by a signal, 1 it cannot be started
   all     2 wrong usage or settings, 70 a bug (a report is kept),
           74 the output cannot be written, 141 nobody reads it
 """
@@ -152,6 +170,7 @@ def _parser(said: list[Statement]) -> argparse.ArgumentParser:
     _add_status(verbs, said)
     _add_chat(verbs, said)
     _add_config(verbs, said)
+    _add_worker(verbs, said)
     paths = _verb(verbs, "paths", "print where everything lies")
     _add_config_flag(paths.add_argument_group("settings"))
     demo = _verb(verbs, "demo", "the screen over a cluster that comes with it, offline")
@@ -214,6 +233,44 @@ def _add_config(verbs: Any, said: list[Statement]) -> None:
     show.add_argument("--json", action="store_true", help="print JSON (see the README)")
     _add_flags(show, said)
     _verb(kinds, "example", "print a commented configuration file with every key")
+
+
+def _add_worker(verbs: Any, said: list[Statement]) -> None:
+    parser = _verb(
+        verbs,
+        "worker",
+        "keep an RPC backend up on this machine, and register it",
+        "Keep llama.cpp's RPC backend up on this machine and registered in Redis until\n"
+        "Ctrl-C or SIGTERM. The exit code is 0 then, 1 when it cannot be started.",
+    )
+    add = parser.add_argument
+    add("--host", type=_read_by(read_host), metavar="ADDR", help=_WORKER_HOST)
+    add("--port", type=_read_by(read_port), default=RPC_PORT, metavar="N", help="its port (50052)")
+    add("--device", dest="devices", default="", metavar="A,B", help="only these, such as CUDA0")
+    add("--threads", type=_read_by(read_threads), metavar="N", help="threads of the CPU device")
+    add("--cache", action="store_true", help="keep large tensors in a file cache")
+    add("--advertise", default="", metavar="HOST:PORT", help="the address that others connect to")
+    add("--yes", action="store_true", help="the warning about other machines is understood")
+    add("--systemd", action="store_true", help="print a unit file for this worker, start nothing")
+    add("--json", action="store_true", help="one event a line (see the README)")
+    group = parser.add_argument_group("settings")
+    _flag(group, said, "--redis", "redis_url", "URL", 'the SOLLOL registry; "off" for none')
+    _add_config_flag(group)
+
+
+_WORKER_HOST = "the address to listen on; without it 127.0.0.1, for this machine only"
+
+
+def _read_by(read: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Let argparse show the sentence of a `ValueError`."""
+
+    def checked(text: str) -> Any:
+        try:
+            return read(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return checked
 
 
 def _add_flags(parser: argparse.ArgumentParser, said: list[Statement], node: bool = True) -> None:
