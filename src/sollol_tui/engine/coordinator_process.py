@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import secrets
 import socket
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from sollol_tui.core.ids import CoordinatorUrl, host_of, port_of
+from sollol_tui.core.lifecycle import Phase
 from sollol_tui.core.plan import CoordinatorPlan
 from sollol_tui.core.problems import Cause, Problem
 from sollol_tui.core.settings import Headers
@@ -15,11 +16,17 @@ from sollol_tui.io import process, runs
 from sollol_tui.io.host import port_holder
 from sollol_tui.io.log_file import LogFile, begin
 from sollol_tui.io.process import Command, Running
-from sollol_tui.io.runs import RunRecord
+from sollol_tui.io.runs import RunNote, RunRecord
 
+_ELSEWHERE = "Stop that program, or choose another port for the coordinator."
 API_KEY_VARIABLE = "LLAMA_API_KEY"
 RANDOM_KEY = "random"
 KEY_BYTES = 24
+
+
+def bearer(key: str) -> Headers:
+    """The header that carries a key; none without one."""
+    return (("Authorization", f"Bearer {key}"),) if key else ()
 
 
 class CoordinatorProcess:
@@ -34,6 +41,7 @@ class CoordinatorProcess:
         self._state_dir = state_dir
         self._lock = ExitStack()
         self._held = False
+        self._noted: Phase | None = None
 
     @property
     def port(self) -> int:
@@ -42,7 +50,7 @@ class CoordinatorProcess:
     @property
     def headers(self) -> Headers:
         """What a client has to send along."""
-        return (("Authorization", f"Bearer {self.key}"),) if self.key else ()
+        return bearer(self.key)
 
     @property
     def is_running(self) -> bool:
@@ -89,16 +97,34 @@ class CoordinatorProcess:
 
     def port_problem(self) -> Problem | None:
         """Who is in the way, when the port cannot be taken."""
-        with socket.socket() as tried:
+        if not self._may_look_after():
+            keeper = runs.keeper(self._state_dir, self.port)
+            who = f"process {keeper.pid}" if keeper is not None else "another process"
+            evidence: tuple[str, ...] = (f"another sollol-tui ({who}) looks after it",)
+            return Problem(Cause.PORT_TAKEN, f"port {self.port}", evidence, _ELSEWHERE)
+        host = host_of(self.url)
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as tried:
             tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                tried.bind((host_of(self.url), self.port))
+                tried.bind((host, self.port))
             except OSError as error:
                 holder = port_holder(self.port)
                 evidence = (holder,) if holder else (error.strerror or str(error),)
-                advice = "Stop that program, or choose another port for the coordinator."
-                return Problem(Cause.PORT_TAKEN, f"port {self.port}", evidence, advice)
+                return Problem(Cause.PORT_TAKEN, f"port {self.port}", evidence, _ELSEWHERE)
         return None
+
+    def note(
+        self, at_s: float, phase: Phase, problems: tuple[Problem, ...], retry_at_s: float | None
+    ) -> None:
+        """Write down where it stands: other programs on this machine want to know."""
+        if (phase is self._noted and not problems) or not self._may_look_after():
+            return
+        self._noted = phase
+        old = runs.read_note(self._state_dir, self.port)
+        kept = (problems[0], at_s) if problems else (old.problem, old.problem_at_s) if old else ()
+        note = RunNote(at_s, phase, retry_at_s, *kept)
+        with suppress(OSError):
+            runs.write_note(self._state_dir, self.port, note)
 
     def _may_look_after(self) -> bool:
         if not self._held:

@@ -16,7 +16,13 @@ from typing import TYPE_CHECKING
 
 from sollol_tui.core.asks import AskEvent, AskRequest
 from sollol_tui.core.events import ModeChosen, TargetsFound
-from sollol_tui.core.ids import parse_backend_address, parse_node_url
+from sollol_tui.core.ids import (
+    CoordinatorUrl,
+    host_of,
+    parse_backend_address,
+    parse_node_url,
+    port_of,
+)
 from sollol_tui.core.plain import without_password
 from sollol_tui.core.reports import FoundBackend, FoundCoordinator, FoundNode
 from sollol_tui.core.settings import Settings
@@ -50,6 +56,8 @@ class Engine:
         state_dir: where what must survive a restart is kept (mode, hand-added targets); None
             keeps nothing.
         clock: seconds since the epoch.
+        supervises: whether it may look after a coordinator: take over the one of an earlier run,
+            start and stop. A program that only looks must not, or its end would stop that one.
     """
 
     def __init__(
@@ -57,9 +65,12 @@ class Engine:
         settings: Settings,
         state_dir: Path | None = None,
         clock: Callable[[], float] = time.time,
+        *,
+        supervises: bool = True,
     ) -> None:
         self.settings = settings
         self._state_dir = state_dir
+        self._supervises = supervises and not settings.read_only
         self._kept = read_kept(state_dir) if state_dir is not None else Kept()
         self._mode_is_chosen = settings.mode is not None or self._kept.mode is not None
         self.ledger = Ledger()
@@ -75,7 +86,7 @@ class Engine:
         module = await asyncio.to_thread(importlib.import_module, "sollol_tui.engine.runtime")
         self._tell_targets()
         async with module.opened(
-            self.settings, self.store, self.ledger, self._state_dir
+            self.settings, self.store, self.ledger, self._state_dir, self._supervises
         ) as runtime:
             self._runtime = runtime
             self._started.set()
@@ -117,6 +128,8 @@ class Engine:
 
     async def start_coordinator(self, order: Order) -> None:
         """Start a coordinator of ours, in the place of one that runs, and keep it up."""
+        await self._started.wait()
+        await self._first_look()
         await self._supervisor().start(self._placed(order))
 
     async def stop_coordinator(self) -> None:
@@ -132,6 +145,17 @@ class Engine:
         """Whether a coordinator of ours runs."""
         supervisor = self._runtime.supervisor if self._runtime is not None else None
         return supervisor is not None and supervisor.process.is_running
+
+    @property
+    def found_coordinator(self) -> bool:
+        """Whether one of an earlier run was taken over, and has not been replaced since."""
+        supervisor = self._runtime.supervisor if self._runtime is not None else None
+        return supervisor is not None and supervisor.was_found
+
+    @property
+    def coordinator_url(self) -> CoordinatorUrl:
+        """Where a coordinator of ours listens."""
+        return self.runtime.url
 
     def leave_coordinator(self, stays: bool) -> None:
         """Decide what becomes of a coordinator of ours when the engine stops."""
@@ -195,14 +219,14 @@ class Engine:
 
     def _supervisor(self) -> Supervisor:
         supervisor = self.runtime.supervisor
-        if supervisor is None or self.settings.read_only:
+        if supervisor is None:
             raise ValueError("nothing is started or stopped here: this program only looks")
         return supervisor
 
     def _placed(self, order: Order) -> Order:
-        """The order for the port that is ours."""
-        supervisor = self.runtime.supervisor
-        return order if supervisor is None else order._replace(port=supervisor.process.port)
+        """The order for the place that is ours."""
+        url = self.runtime.url
+        return order._replace(host=host_of(url), port=port_of(url) or order.port)
 
     def _tell_targets(self) -> None:
         """Tell the store what the settings name, source by source."""

@@ -42,17 +42,19 @@ class Planner:
     async def plan(self, order: Order, known: Sequence[BackendState]) -> Planned:
         """The plan for an order over those of the known backends that are free.
 
-        Backends that the order names must all answer; others are left out when they do not.
+        Backends that the order names must all answer; others are left out when they do not, and
+        told behind everything else.
         """
         binary = await asyncio.to_thread(binaries.find_llama_server, self._settings, self._env)
         model = await asyncio.to_thread(self._model, order)
         reports = await self._probe(order, known)
         problems = [p for p in (binary, model) if isinstance(p, Problem)]
+        away = [p for a, r in reports.items() if (p := backend_problem(a, r)) is not None]
         if order.backends is not None:
-            problems += [p for a, r in reports.items() if (p := backend_problem(a, r)) is not None]
+            problems, away = problems + away, []
         blocked = bool(problems) and order.strict
         if isinstance(binary, Problem) or isinstance(model, Problem):
-            return Planned(None, tuple(problems), True)
+            return Planned(None, (*problems, *away), True)
         free = [
             PlanBackend(address, report.devices, report.protocol)
             for address, report in reports.items()
@@ -67,7 +69,7 @@ class Planner:
             flags=parse_help(binary.help),
             local=await asyncio.to_thread(local_devices, binary.path),
         )
-        return Planned(made, (*problems, *made.problems), blocked)
+        return Planned(made, (*problems, *made.problems, *away), blocked)
 
     def _model(self, order: Order) -> ModelFile | Problem:
         """The model that was asked for, never another one (S3)."""

@@ -21,6 +21,7 @@ from sollol_tui.core.settings import Headers, Settings
 from sollol_tui.core.state import ClusterSnapshot, CoordinatorState
 from sollol_tui.engine.bring_up import bring_up
 from sollol_tui.engine.coordinator_process import CoordinatorProcess
+from sollol_tui.engine.found_run import FoundRun
 from sollol_tui.engine.ledger import Ledger
 from sollol_tui.engine.looks import Looks
 from sollol_tui.engine.planning import Planner
@@ -42,8 +43,10 @@ class Runtime:
         ledger: Ledger,
         group: asyncio.TaskGroup,
         state_dir: Path | None,
+        supervises: bool = True,
     ) -> None:
         self._settings = settings
+        self.url = managed_url(settings)
         self.store = store
         self.leaves_coordinator = settings.on_quit == "stay"
         self.http = Http()
@@ -52,16 +55,19 @@ class Runtime:
         self.requests = Requests(settings, store, ledger, self._open_stream)
         self.requests.on_failure = self.pollers.wake
         self.planner = Planner(settings, self.looks.prober)
-        self.supervisor = self._make_supervisor(settings, state_dir) if state_dir else None
+        self._found = FoundRun(state_dir, self.url) if state_dir else None
+        self.supervisor: Supervisor | None = None
+        if state_dir and supervises:
+            self.supervisor = self._make_supervisor(settings, state_dir)
         self._group = group
 
     def start(self) -> None:
         """Poll what is known, and what becomes known."""
         self.store.listeners.append(self._react)
+        self.looks.ours = self._our_pids
+        self.looks.extra_headers = self._key_of
         self.pollers.start()
         if self.supervisor is not None:
-            self.looks.ours = self._our_pids
-            self.looks.extra_headers = self._key_of
             self._group.create_task(self.supervisor.adopt(), name="adopt")
 
     async def aclose(self) -> None:
@@ -75,7 +81,7 @@ class Runtime:
 
     async def bring_up(self, request: AskRequest) -> AsyncGenerator[AskEvent, None]:
         """Start the coordinator that a request needs, when nothing serves its model yet."""
-        if self.supervisor is None or self._settings.read_only:
+        if self.supervisor is None:
             return
         stage = bring_up(request, self.supervisor, self.store, self._settings)
         async with aclosing(stage) as events:
@@ -83,17 +89,21 @@ class Runtime:
                 yield event
 
     def _make_supervisor(self, settings: Settings, state_dir: Path) -> Supervisor:
-        process = CoordinatorProcess(managed_url(settings), state_dir, settings.coordinator_api_key)
+        process = CoordinatorProcess(self.url, state_dir, settings.coordinator_api_key)
         return Supervisor(process, self.store, self.http, self.planner, settings.restart_hung)
 
     def _our_pids(self) -> frozenset[int]:
-        running = self.supervisor.process.running if self.supervisor is not None else None
-        return frozenset() if running is None else frozenset({running.pid})
+        if self.supervisor is not None:
+            running = self.supervisor.process.running
+            return frozenset() if running is None else frozenset({running.pid})
+        record = self._found.record() if self._found is not None else None
+        return frozenset() if record is None else frozenset({record.process.pid})
 
     def _key_of(self, url: str) -> Headers:
-        if self.supervisor is None or self.supervisor.url != url:
+        if self._found is None or self.url != url:
             return ()
-        return self.supervisor.process.headers
+        ours = self.supervisor.process.headers if self.supervisor is not None else ()
+        return ours or self._found.headers()
 
     def _open_stream(
         self, decision: RouteDecision, request: AskRequest, so_far: str
@@ -140,12 +150,16 @@ def _answers(coordinator: CoordinatorState) -> bool:
 
 @asynccontextmanager
 async def opened(
-    settings: Settings, store: Store, ledger: Ledger, state_dir: Path | None = None
+    settings: Settings,
+    store: Store,
+    ledger: Ledger,
+    state_dir: Path | None = None,
+    supervises: bool = True,
 ) -> AsyncIterator[Runtime]:
     """A runtime that polls until it is left. A bug in one of its tasks ends it with that error."""
     failure: Exception | None = None
     async with asyncio.TaskGroup() as group:
-        runtime = Runtime(settings, store, ledger, group, state_dir)
+        runtime = Runtime(settings, store, ledger, group, state_dir, supervises)
         runtime.start()
         try:
             yield runtime

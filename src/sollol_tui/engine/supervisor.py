@@ -66,6 +66,7 @@ class Supervisor:
         self._job: asyncio.Task[None] | None = None
         self._now = asyncio.Event()  # cuts a wait short
         self._load_s: float | None = None
+        self.was_found = False  # taken over from an earlier run, and not replaced since
 
     @property
     def busy(self) -> bool:
@@ -77,6 +78,7 @@ class Supervisor:
         async with self._turn:
             await self._end_job()
             await self._end_process()
+            self.was_found = False
             self._tell_target()
             self._job = asyncio.create_task(self._keep_up(order), name=f"supervise {self.url}")
 
@@ -86,6 +88,15 @@ class Supervisor:
             await self._end_job()
             await self._end_process()
             self._step(Phase.STOPPED)
+            self.process.let_go()
+
+    async def until_given_up(self) -> None:
+        """Wait until it is kept up no longer: it gave up, or was stopped."""
+        while (job := self._job) is not None:
+            await asyncio.wait({job})
+            if job is self._job:
+                job.result()  # a bug in it is raised here
+                return
 
     def try_now(self) -> None:
         """Do not wait any longer: start again now."""
@@ -97,6 +108,7 @@ class Supervisor:
             record = self.process.take_over()
             if record is None:
                 return False
+            self.was_found = True
             self._tell_target()
             self._job = asyncio.create_task(self._keep_up_adopted(record))
             return True
@@ -121,6 +133,7 @@ class Supervisor:
             problems = problems or (_no_plan(),)
             if not served or problems[0].cause in _NEEDS_A_PERSON:
                 self._step(Phase.FAILED, problems=problems)
+                self.process.let_go()
                 return
             history = history.failed(self._store.now_s())
             await self._rest(history, problems)
@@ -206,10 +219,10 @@ class Supervisor:
         """Wait before the next try: not at all for the first loss of a backend."""
         first_loss = len(history.failed_at_s) == 1 and problems[0].cause is Cause.BACKEND_LOST
         wait_s = 0.0 if first_loss else history.wait_s(self._store.now_s())
-        if not wait_s:
-            return
         phase = Phase.QUARANTINED if history.gives_up else Phase.FAILED
         self._step(phase, problems=problems, retry_at_s=self._store.now_s() + wait_s)
+        if not wait_s:
+            return
         self._now.clear()
         with suppress(TimeoutError):
             async with asyncio.timeout(wait_s):
@@ -275,6 +288,7 @@ class Supervisor:
             shards,
         )
         self._store.apply(event)
+        self.process.note(event.at_s, phase, problems, retry_at_s)
         for listener in self.listeners:
             listener(event)
 

@@ -5,13 +5,16 @@ port, and a lock that says whether somebody looks after it.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from sollol_tui.core.lifecycle import Phase
+from sollol_tui.core.problems import Cause, Problem
 from sollol_tui.io.files import locked, private_dir, write_secret
-from sollol_tui.io.process import ProcessId
+from sollol_tui.io.process import ProcessId, identify, is_same
 
 
 class RunRecord(NamedTuple):
@@ -60,24 +63,87 @@ def forget_run(state_dir: Path, port: int) -> None:
 @contextmanager
 def looked_after(state_dir: Path, port: int) -> Iterator[bool]:
     """Hold the right to look after that port's coordinator; false when another program has it."""
+    path = _lock(state_dir, port)
     with ExitStack() as stack:
         try:
             private_dir(runs_dir(state_dir))
-            path = runs_dir(state_dir) / f"coordinator-{port}.lock"
             held = stack.enter_context(locked(path, wait=False))
         except OSError:
             held = False
+        if held:
+            stack.callback(_sign, path, None)
+            _sign(path, identify(os.getpid()))
         yield held
+
+
+def keeper(state_dir: Path, port: int) -> ProcessId | None:
+    """The program that looks after that port's coordinator now."""
+    try:
+        found = _identity(json.loads(_lock(state_dir, port).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+    return found if is_same(found) else None
+
+
+def _sign(lock: Path, who: ProcessId | None) -> None:
+    """Write into a lock's file who holds it: the lock itself does not tell."""
+    with suppress(OSError):
+        lock.write_text(json.dumps(who) if who is not None else "", encoding="utf-8")
+
+
+class RunNote(NamedTuple):
+    """Where the life of a coordinator stands; for the other programs on this machine."""
+
+    at_s: float
+    phase: Phase
+    retry_at_s: float | None = None
+    problem: Problem | None = None  # the last one, also when it is over
+    problem_at_s: float | None = None
+
+
+def write_note(state_dir: Path, port: int, note: RunNote) -> None:
+    """Replace the note. Not forced onto the disk: after a power cut nothing runs any more."""
+    path = _note(state_dir, port)
+    beside = path.with_suffix(".new")
+    beside.write_text(json.dumps(note._asdict()) + "\n", encoding="utf-8")
+    os.replace(beside, path)
+
+
+def read_note(state_dir: Path, port: int) -> RunNote | None:
+    """The note on that port, None when there is none that can be read."""
+    try:
+        raw = json.loads(_note(state_dir, port).read_text(encoding="utf-8"))
+        problem = raw["problem"]
+        if problem is not None:
+            cause, subject, evidence, advice = problem
+            problem = Problem(Cause(cause), str(subject), tuple(map(str, evidence)), str(advice))
+        times = (raw[name] for name in ("at_s", "retry_at_s", "problem_at_s"))
+        at_s, retry_at_s, problem_at_s = (None if t is None else float(t) for t in times)
+        return RunNote(at_s or 0.0, Phase(raw["phase"]), retry_at_s, problem, problem_at_s)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _record(state_dir: Path, port: int) -> Path:
     return runs_dir(state_dir) / f"coordinator-{port}.json"
 
 
+def _note(state_dir: Path, port: int) -> Path:
+    return runs_dir(state_dir) / f"coordinator-{port}.note.json"
+
+
+def _lock(state_dir: Path, port: int) -> Path:
+    return runs_dir(state_dir) / f"coordinator-{port}.lock"
+
+
+def _identity(raw: Any) -> ProcessId:
+    pid, started_at_s, name = raw
+    return ProcessId(int(pid), float(started_at_s), str(name))
+
+
 def _from_json(raw: dict[str, Any]) -> RunRecord:
-    pid, started_at_s, name = raw["process"]
     return RunRecord(
-        process=ProcessId(int(pid), float(started_at_s), str(name)),
+        process=_identity(raw["process"]),
         url=str(raw["url"]),
         model=str(raw["model"]),
         model_path=str(raw["model_path"]),
