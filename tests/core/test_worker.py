@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +21,7 @@ from sollol_tui.core.worker import (
     PhaseChanged,
     ProblemFound,
     RegistryChanged,
+    WorkerEvent,
     WorkerOrder,
     unknown_flags,
     worker_argv,
@@ -34,6 +36,7 @@ from sollol_tui.core.worker_entry import (
     registry_entry,
 )
 
+README = Path(__file__).parents[2] / "README.md"
 GIB = 1 << 30
 MIB = 1 << 20
 ORDER = WorkerOrder("/opt/ggml-rpc-server", "10.0.0.5", 50052)
@@ -136,6 +139,24 @@ def test_a_flag_that_an_older_build_lacks_is_told_before_it_is_started() -> None
 )
 def test_events_as_json(event: PhaseChanged | ProblemFound, expected: dict[str, object]) -> None:
     assert worker_event_json(event, ADDRESS) == expected
+
+
+def test_the_readme_shows_every_event_in_its_shape() -> None:
+    section = README.read_text(encoding="utf-8").split("### `worker --json`")[1]
+    shown = [
+        json.loads(line) for line in section.split("```json\n")[1].split("```")[0].splitlines()
+    ]
+    events: list[WorkerEvent] = [
+        PhaseChanged(1.5, Phase.READY),
+        DevicesSeen(1.5, "7.0.0", (GPU,)),
+        RegistryChanged(1.5, ADDRESS, True),
+        ClientsChanged(1.5, ()),
+        ProblemFound(1.5, Problem(Cause.PORT_TAKEN, "a:1", ("x",), "y")),
+    ]
+    made = [worker_event_json(event, ADDRESS) for event in events]
+    assert [list(line) for line in shown] == [list(line) for line in made]
+    assert [line["event"] for line in shown] == [line["event"] for line in made]
+    assert list(shown[1]["devices"][0]) == list(GPU._fields)
 
 
 # What is registered

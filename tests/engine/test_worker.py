@@ -36,7 +36,7 @@ from sollol_tui.engine.local_backend import local_order
 from sollol_tui.engine.worker import Worker
 from sollol_tui.engine.worker_life import pid_file
 from sollol_tui.io.listening import free_port, look_at_port
-from sollol_tui.io.process import Command, start
+from sollol_tui.io.process import Command, Running, start
 from tests.engine import fake_rpc_server
 from tests.engine.fake_rpc_server import FREE, TOTAL
 from tests.io.fake_redis import FakeRedis
@@ -126,23 +126,26 @@ def entry(redis: FakeRedis) -> dict[str, Any]:
     return found
 
 
-def ignored_signals(pid: int) -> int:
-    status = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1], 16) for line in status if line.startswith("SigIgn"))
-
-
 # Starting
 
 
 async def test_it_starts_safely_tells_its_devices_and_is_ready(
-    order: WorkerOrder, tmp_path: Path
+    order: WorkerOrder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    commands: list[Command] = []
+
+    def noting(command: Command) -> Running:
+        commands.append(command)
+        return start(command)
+
+    monkeypatch.setattr("sollol_tui.io.process.start", noting)
     async with running(order, tmp_path) as run:
         started = await run.phase(Phase.STARTING)
         seen = await run.next(DevicesSeen)
         assert (seen.protocol, seen.devices) == ("7.0.0", (GPU,))
         assert await run.ready() == started.pid
-        assert ignored_signals(started.pid or 0) & 1 << (signal.SIGPIPE - 1)
+        assert commands[0].ignores_pipe_signal
+        assert commands[0].ends_with_us
         assert os.getpgid(started.pid or 0) == started.pid
         assert psutil.Process(started.pid).environ()["GGML_NO_BACKTRACE"] == "1"
         assert "Accepted client" in run.worker.log.read_text()
@@ -289,6 +292,21 @@ async def test_a_killed_backend_is_started_again(order: WorkerOrder, tmp_path: P
         assert 0.5 < failed.retry_in_s <= 1.0
         run.worker.try_now()
         assert await run.ready() != first
+
+
+async def test_one_that_has_served_is_tried_again_even_when_its_port_is_taken(
+    order: WorkerOrder, tmp_path: Path
+) -> None:
+    async with running(order, tmp_path) as run:
+        os.kill(await run.ready(), signal.SIGKILL)
+        await run.phase(Phase.FAILED)
+        with socket.create_server((HOST, order.port)):
+            run.worker.try_now()
+            taken = await run.next(ProblemFound, lambda e: e.problem.cause is Cause.PORT_TAKEN)
+            assert "listens there" in taken.problem.evidence[0]
+            assert (await run.phase(Phase.FAILED)).retry_in_s is not None
+        run.worker.try_now()
+        await run.ready()
 
 
 async def test_one_that_keeps_failing_rests(

@@ -106,8 +106,8 @@ class Worker:
         """Wait for the next start: longer each time, five minutes after five failures."""
         phase = Phase.QUARANTINED if self._history.gives_up else Phase.FAILED
         wait_s = self._history.wait_s(self._loop.time())
-        self._tell(PhaseChanged(self._clock(), phase, retry_in_s=round(wait_s, 1)))
         self._retrying = self._loop.create_future()
+        self._tell(PhaseChanged(self._clock(), phase, retry_in_s=round(wait_s, 1)))
         await first_of(wait_s, self._stopping, self._retrying)
         if self._retrying.done():
             self._history = self._history.reset()
