@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+# Every start with a flag imports this module: what only a worker needs is imported late.
 from sollol_tui.core.ids import RPC_PORT, BackendAddress, host_of, parse_backend_address, port_of
-from sollol_tui.core.registry_shapes import is_loopback
 
 LOOPBACK = "127.0.0.1"
 WILDCARD = "0.0.0.0"  # noqa: S104 - never bound without a yes
@@ -36,6 +35,8 @@ class Place(NamedTuple):
 
 def read_host(text: str) -> str:
     """The address to listen on. Raises `ValueError`: a backend takes numeric IPv4 only."""
+    import ipaddress
+
     if text.lower() == "localhost":
         return LOOPBACK
     try:
@@ -68,6 +69,8 @@ def choose_place(
     `address_towards` is asked for this machine's address on the way to a host ("": to anywhere).
     Raises `ValueError` for an --advertise that leads nowhere.
     """
+    from sollol_tui.core.registry_shapes import is_loopback
+
     if not redis_url:
         return Place(None, "not registered: there is no registry (redis_url is off)")
     redis_host = "" if redis_url.startswith("unix:") else urlsplit(redis_url).hostname or LOOPBACK
@@ -84,6 +87,8 @@ def choose_place(
 
 
 def _as_told(options: WorkerOptions, is_redis_here: bool) -> Place:
+    from sollol_tui.core.registry_shapes import is_loopback
+
     text = options.advertise.strip()
     if host_of(text) in (WILDCARD, "::"):
         raise ValueError(f"{text} is no address that others could connect to")
@@ -96,6 +101,8 @@ def _as_told(options: WorkerOptions, is_redis_here: bool) -> Place:
 
 
 def _named(address: str) -> Place:
+    from sollol_tui.core.registry_shapes import is_loopback
+
     note = f"registers as {address}"
     if is_loopback(host_of(address)):
         note += ", which only programs on this machine can reach"
