@@ -135,6 +135,8 @@ def test_an_ollama_answer_is_its_tokens_and_its_end_with_what_was_used() -> None
     assert (end.usage.prompt_tokens, end.usage.completion_tokens) == (36, 12)
     assert end.usage.decode_tps == pytest.approx(12 / 0.093771)
     assert end.usage.load_s == pytest.approx(0.544042738)
+    assert end.usage.queue_s is not None
+    assert 0 <= end.usage.queue_s < 0.1
     assert end.usage.prefill_tps is None  # the count holds cached tokens, the duration does not
 
 

@@ -75,6 +75,7 @@ class Usage(NamedTuple):
     decode_tps: float | None = None
     load_s: float | None = None
     cached_tokens: int | None = None
+    queue_s: float | None = None  # waited for a slot
 
 
 # What a server's stream says; made by `core.streams` from lines.

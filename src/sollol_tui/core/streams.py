@@ -320,7 +320,17 @@ def _ollama_usage(said: dict[str, object]) -> Usage:
         completion_tokens=tokens,
         decode_tps=tokens / decode_ns * 1e9 if tokens and decode_ns and decode_ns > 0 else None,
         load_s=load_ns / 1e9 if load_ns is not None else None,
+        queue_s=_ollama_queue_s(said),
     )
+
+
+def _ollama_queue_s(said: dict[str, object]) -> float | None:
+    """What of the whole time was neither loading nor reading nor writing: the wait for a slot."""
+    whole_ns, decode_ns = number(said.get("total_duration")), number(said.get("eval_duration"))
+    if whole_ns is None or decode_ns is None:
+        return None
+    others = [number(said.get(key)) or 0.0 for key in ("load_duration", "prompt_eval_duration")]
+    return max(0.0, whole_ns - decode_ns - sum(others)) / 1e9
 
 
 def _llama_usage(used: dict[str, object], timed: dict[str, object]) -> Usage:
