@@ -9,6 +9,7 @@ FORGET_S = 600.0  # what was measured longer ago is unknown again, and tried aga
 FAILURE_HALF_LIFE_S = 60.0
 FAILURE_COST_S = 10.0
 FORGIVEN_S = 0.01
+COLD_S = 0.3  # a server that says it loaded for less had the model in memory
 
 
 class Measured(NamedTuple):
@@ -31,7 +32,7 @@ def after_answer(
     load_s: float | None = None,
 ) -> Measured:
     """The record after a whole answer. A cold start's load is kept apart from the TTFT."""
-    cold = load_s is not None and load_s > 0.3
+    cold = load_s is not None and load_s > COLD_S
     warm_ttft_s = max(0.0, ttft_s - load_s) if cold and ttft_s and load_s else ttft_s
     return known._replace(
         ttft_s=_averaged(known.ttft_s, warm_ttft_s),
@@ -40,6 +41,12 @@ def after_answer(
         measured_at_s=at_s,
         answers=known.answers + 1,
     )
+
+
+def after_old_load(known: Measured, load_s: float | None) -> Measured:
+    """The record after an answer of long ago: speed changes with load, loading hardly does."""
+    cold = load_s is not None and load_s > COLD_S
+    return known._replace(load_s=_averaged(known.load_s, load_s if cold else None))
 
 
 def after_failure(known: Measured, at_s: float) -> Measured:

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Literal, NamedTuple
+from collections.abc import Sequence
+from typing import Protocol
 
-from sollol_tui.core.faults import Fault, FaultKind
+from sollol_tui.core.asks import RouteDecision
+from sollol_tui.core.faults import FaultKind
 from sollol_tui.core.ids import model_key
-from sollol_tui.core.records import Measured, after_answer, after_failure
-from sollol_tui.core.state import Mode
+from sollol_tui.core.records import (
+    FORGET_S,
+    Measured,
+    after_answer,
+    after_failure,
+    after_old_load,
+)
+from sollol_tui.core.samples import Sample
+from sollol_tui.core.statistics import Statistics
+
+__all__ = ["Ledger", "Sample", "Watcher"]
 
 SAMPLES = 2000
 CONVERSATIONS = 500
@@ -16,48 +27,63 @@ AFFINITY_TTL_S = 600.0
 
 _NOT_THE_TARGETS_FAULT = {FaultKind.BAD_REQUEST, FaultKind.NOT_FOUND, FaultKind.STOPPED}
 
+Records = dict[tuple[str, str], Measured]
 
-class Sample(NamedTuple):
-    """One request that ended. `fault` is None for a whole answer."""
 
-    at_s: float
-    model: str
-    mode: Mode
-    kind: Literal["node", "coordinator"]
-    target: str
-    tries: int
-    ttft_s: float | None
-    total_s: float
-    decode_tps: float | None
-    prefill_tps: float | None
-    tokens: int
-    fault: Fault | None = None
+class Watcher(Protocol):
+    """Hears of requests as they go. It stands in their way: it must return at once."""
+
+    def claimed(self, decision: RouteDecision, tries: int, instead_of: str) -> None:
+        """A request goes to a target. `instead_of` is the one that just failed it, or empty."""
+
+    def ended(self, sample: Sample, decision: RouteDecision) -> None:
+        """A request ended at a target, or found none."""
 
 
 class Ledger:
-    """Keeps the last requests, what each target taught, and where conversations went."""
+    """Keeps the last requests, what each target taught, and where conversations went.
+
+    `samples` are those of this run, `statistics` also those of earlier runs.
+    """
 
     def __init__(self) -> None:
-        self.records: dict[tuple[str, str], Measured] = {}
+        self.records: Records = {}
         self.served: dict[str, int] = {}
         self.samples: deque[Sample] = deque(maxlen=SAMPLES)
+        self.statistics = Statistics()
+        self.watchers: list[Watcher] = []
         self._conversations: dict[str, tuple[str, float]] = {}
 
-    def claim(self, target: str) -> None:
-        """A request goes to that target."""
+    def claim(self, decision: RouteDecision, tries: int = 1, instead_of: str = "") -> None:
+        """A request goes to the target that was decided for."""
+        target = decision.target or ""
         self.served[target] = self.served.get(target, 0) + 1
+        for watcher in self.watchers:
+            watcher.claimed(decision, tries, instead_of)
 
-    def add(self, sample: Sample, load_s: float | None = None) -> None:
+    def add(self, sample: Sample, decision: RouteDecision) -> None:
         """A request ended."""
         self.samples.append(sample)
-        key = (sample.target, model_key(sample.model))
-        known = self.records.get(key, Measured())
-        if sample.fault is None:
-            self.records[key] = after_answer(
-                known, sample.at_s, sample.ttft_s, sample.decode_tps, load_s
-            )
-        elif sample.fault.kind not in _NOT_THE_TARGETS_FAULT:
-            self.records[key] = after_failure(known, sample.at_s)
+        self.statistics.add(sample)
+        _learn(self.records, sample)
+        for watcher in self.watchers:
+            watcher.ended(sample, decision)
+
+    def recall(self, earlier: Sequence[Sample], statistics: Statistics, now_s: float) -> None:
+        """Take over what earlier runs left: figures, and of the records what is still fresh.
+
+        Args:
+            earlier: their samples, oldest first.
+            statistics: made of the same samples.
+            now_s: seconds since the epoch.
+        """
+        self.records.clear()
+        for sample in earlier:
+            _learn(self.records, sample, is_fresh=now_s - sample.at_s < FORGET_S)
+        for sample in self.samples:
+            _learn(self.records, sample)
+            statistics.add(sample)
+        self.statistics = statistics
 
     def affinity(self, conversation: str, now_s: float) -> str | None:
         """The target that the conversation used last, while that is not too long ago."""
@@ -72,3 +98,19 @@ class Ledger:
         self._conversations[conversation] = (target, now_s)
         if len(self._conversations) > CONVERSATIONS:
             del self._conversations[next(iter(self._conversations))]
+
+
+def _learn(records: Records, sample: Sample, *, is_fresh: bool = True) -> None:
+    """Fold a sample into the record of its model on its target."""
+    key = (sample.target, model_key(sample.model))
+    known = records.get(key, Measured())
+    if not sample.target or (sample.fault and sample.fault.kind in _NOT_THE_TARGETS_FAULT):
+        return
+    if sample.fault is not None:
+        records[key] = after_failure(known, sample.at_s) if is_fresh else known
+    elif is_fresh:
+        records[key] = after_answer(
+            known, sample.at_s, sample.ttft_s, sample.decode_tps, sample.load_s
+        )
+    else:
+        records[key] = after_old_load(known, sample.load_s)

@@ -30,9 +30,10 @@ from sollol_tui.core.events import RequestClaimed, RequestEnded, RequestMoved
 from sollol_tui.core.faults import Fault, FaultKind
 from sollol_tui.core.ids import model_key
 from sollol_tui.core.routing import Circumstances, choose
+from sollol_tui.core.samples import Sample, outcome_of, queue_wait_s
 from sollol_tui.core.settings import Settings
 from sollol_tui.core.streams import Meter
-from sollol_tui.engine.ledger import Ledger, Sample
+from sollol_tui.engine.ledger import Ledger
 from sollol_tui.engine.pump import Pump
 from sollol_tui.engine.store import Store
 
@@ -78,6 +79,7 @@ class _Attempt:
         self.told_s = started_s
         self.progress: Progress | None = None
         self.end: End | None = None
+        self.backends: tuple[str, ...] = ()  # that a coordinator holds
         self.fault: Fault | None = Fault(FaultKind.STOPPED)  # until something else ends it
 
 
@@ -126,6 +128,8 @@ class Requests:
 
     def _given_up(self, answer: _Answer, decision: RouteDecision) -> Failed:
         fault = answer.fault or Fault(FaultKind.NOT_FOUND, decision.reason)
+        if not answer.tries:
+            self._ledger.add(_refused(answer, decision, fault, self._store.now_s()), decision)
         return Failed(fault, answer.writer or None, answer.chars, answer.tries)
 
     def _note_failure(self, attempt: _Attempt) -> Fault:
@@ -166,7 +170,10 @@ class Requests:
         request = answer.request
         attempt = _Attempt(answer, decision, now_s)
         self._store.apply(RequestClaimed(answer.id, attempt.target, request.model, now_s))
-        self._ledger.claim(attempt.target)
+        coordinator = self._store.snapshot.coordinator(attempt.target)
+        attempt.backends = coordinator.backends if coordinator is not None else ()
+        instead_of = next(reversed(answer.excluded), "")
+        self._ledger.claim(decision, answer.tries, instead_of)
         self._ledger.remember(request.conversation, attempt.target, now_s)
         return attempt
 
@@ -261,22 +268,7 @@ class Requests:
         now_s = self._store.now_s()
         fault = attempt.fault
         self._store.apply(RequestEnded(attempt.id, attempt.target, now_s, attempt.tokens, fault))
-        usage = attempt.end.usage if attempt.end else None
-        sample = Sample(
-            at_s=now_s,
-            model=attempt.decision.model,
-            mode=attempt.decision.mode,
-            kind=attempt.decision.kind or "node",
-            target=attempt.target,
-            tries=attempt.answer.tries,
-            ttft_s=attempt.meter.ttft_s,
-            total_s=now_s - attempt.meter.started_at_s,
-            decode_tps=(usage.decode_tps if usage else None) or attempt.meter.decode_tps,
-            prefill_tps=usage.prefill_tps if usage else None,
-            tokens=(usage.completion_tokens if usage else None) or attempt.tokens,
-            fault=fault,
-        )
-        self._ledger.add(sample, usage.load_s if usage else None)
+        self._ledger.add(_sample(attempt, now_s), attempt.decision)
         if fault is not None and fault.kind is not FaultKind.STOPPED:
             name = attempt.decision.name
             self._store.log("warn", "route", attempt.decision.id, f"{name}: {fault}")
@@ -293,6 +285,51 @@ class Requests:
         ttft_s = None if first_at_s is None else first_at_s - answer.started_s
         total_s = self._store.now_s() - answer.started_s
         return Finished(outcome, usage, ttft_s, total_s, answer.tries)
+
+
+def _sample(attempt: _Attempt, now_s: float) -> Sample:
+    """What the record keeps of a try that ended."""
+    usage = attempt.end.usage if attempt.end else None
+    return Sample(
+        at_s=now_s,
+        model=attempt.decision.model,
+        mode=attempt.decision.mode,
+        kind=attempt.decision.kind,
+        target=attempt.target,
+        tries=attempt.answer.tries,
+        ttft_s=attempt.meter.ttft_s,
+        total_s=now_s - attempt.meter.started_at_s,
+        decode_tps=(usage.decode_tps if usage else None) or attempt.meter.decode_tps,
+        prefill_tps=usage.prefill_tps if usage else None,
+        tokens=(usage.completion_tokens if usage else None) or attempt.tokens,
+        fault=attempt.fault,
+        request=attempt.id,
+        outcome=outcome_of(attempt.end, attempt.fault),
+        prompt_tokens=usage.prompt_tokens if usage else None,
+        load_s=usage.load_s if usage else None,
+        queue_s=queue_wait_s(attempt.meter.ttft_s, usage),
+        backends=attempt.backends,
+    )
+
+
+def _refused(answer: _Answer, decision: RouteDecision, fault: Fault, now_s: float) -> Sample:
+    """What the record keeps of a request that nothing could take."""
+    return Sample(
+        at_s=now_s,
+        model=decision.model,
+        mode=decision.mode,
+        kind=None,
+        target="",
+        tries=0,
+        ttft_s=None,
+        total_s=now_s - answer.started_s,
+        decode_tps=None,
+        prefill_tps=None,
+        tokens=0,
+        fault=fault,
+        request=answer.id,
+        outcome=fault.kind.value,
+    )
 
 
 def _written(attempt: _Attempt, pieces: list[str]) -> Delta:
