@@ -26,6 +26,7 @@ class Order(NamedTuple):
     host: str = "127.0.0.1"
     port: int = 18080
     strict: bool = True
+    alias: str = ""  # the name it is served under; empty: the model's own
 
 
 class Planned(NamedTuple):

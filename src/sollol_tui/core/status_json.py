@@ -27,7 +27,7 @@ def status_json(snapshot: ClusterSnapshot, at_s: float) -> dict[str, object]:
         "schema": SCHEMA,
         "at": round(at_s, 3),
         "mode": snapshot.mode.value,
-        "coordinators": [_coordinator(c) for c in snapshot.coordinators],
+        "coordinators": [coordinator_json(c) for c in snapshot.coordinators],
         "nodes": [_node(n) for n in snapshot.nodes],
         "backends": [_backend(b) for b in snapshot.backends],
         "registry": _registry(snapshot.registry),
@@ -41,7 +41,8 @@ def finite(number: float | None, digits: int = 3) -> float | None:
     return round(number, digits) + 0.0  # -0.0 is no figure for people
 
 
-def _coordinator(state: CoordinatorState) -> dict[str, object]:
+def coordinator_json(state: CoordinatorState) -> dict[str, object]:
+    """One coordinator."""
     # Which backends it holds is known from its process; of a remote one, only when it is told.
     told = bool(state.backends) or state.pid is not None
     return {

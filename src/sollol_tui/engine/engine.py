@@ -10,7 +10,7 @@ import asyncio
 import importlib
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -99,16 +99,14 @@ class Engine:
     async def look_once(self) -> ClusterSnapshot:
         """Look at everything once, within the time limits, and return what was seen."""
         async with self.running():
-            await self._first_look()
-        return self.store.snapshot
+            return await self.first_look()
 
     async def ask(self, request: AskRequest) -> AsyncGenerator[AskEvent, None]:
         """Route a question and stream its answer; closing the iterator stops it.
 
         Asked before the first look has ended, it waits for that look.
         """
-        await self._started.wait()
-        await self._first_look()
+        await self.first_look()
         for stage in (self.runtime.bring_up, self.runtime.requests.ask):
             async with aclosing(stage(request)) as events:
                 async for event in events:
@@ -122,14 +120,12 @@ class Engine:
 
     async def plan_coordinator(self, order: Order) -> Planned:
         """What starting a coordinator would do; starts nothing."""
-        await self._started.wait()
-        await self._first_look()
+        await self.first_look()
         return await self.runtime.planner.plan(self._placed(order), self.store.snapshot.backends)
 
     async def start_coordinator(self, order: Order) -> None:
         """Start a coordinator of ours, in the place of one that runs, and keep it up."""
-        await self._started.wait()
-        await self._first_look()
+        await self.first_look()
         await self._supervisor().start(self._placed(order))
 
     async def stop_coordinator(self) -> None:
@@ -151,6 +147,10 @@ class Engine:
         """Whether one of an earlier run was taken over, and has not been replaced since."""
         supervisor = self._runtime.supervisor if self._runtime is not None else None
         return supervisor is not None and supervisor.was_found
+
+    async def until_given_up(self) -> None:
+        """Wait until the coordinator of ours is kept up no longer."""
+        await self._supervisor().until_given_up()
 
     @property
     def coordinator_url(self) -> CoordinatorUrl:
@@ -252,13 +252,14 @@ class Engine:
         backends = tuple(FoundBackend(parse_backend_address(a), HAND) for a in self._kept.backends)
         self.store.apply(TargetsFound(HAND, nodes, backends))
 
-    async def _first_look(self) -> None:
+    async def first_look(self) -> ClusterSnapshot:
+        """What is known when everything has been looked at once, within the time limits."""
+        await self._started.wait()
         limit_s = 2 * self.settings.timeout_s + FIRST_LOOK_SLACK_S
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(limit_s):
                 await self._looked.wait()
-        except TimeoutError:
-            return
+        return self.store.snapshot
 
     def _after_first_look(self, _: ClusterSnapshot, after: ClusterSnapshot) -> None:
         if not after.looked or self._looked.is_set():

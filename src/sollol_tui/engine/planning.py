@@ -61,7 +61,7 @@ class Planner:
             if report.status is BackendStatus.IDLE
         ]
         made = plan(
-            PlanModel(model.name, model.path, model.header, model.adapters),
+            PlanModel(order.alias or model.name, model.path, model.header, model.adapters),
             free,
             await asyncio.to_thread(_host_memory),
             self._options(order, model),
@@ -135,6 +135,8 @@ def backend_problem(address: BackendAddress, report: BackendReport) -> Problem |
     if report.status is BackendStatus.UNKNOWN and silent:
         cause = Cause.BACKEND_BUSY  # it accepts connections and serves somebody else
     evidence = (str(report.fault),) if report.fault is not None else ()
+    if report.status is BackendStatus.ATTACHED and report.fault is not None:
+        evidence = (report.fault.detail,)
     return Problem(cause, address, evidence, _ADVICE[cause])
 
 

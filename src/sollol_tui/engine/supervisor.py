@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from sollol_tui.core.diagnose import Context
 from sollol_tui.core.events import CoordinatorStepped, TargetsFound
-from sollol_tui.core.ids import BackendAddress, host_of
+from sollol_tui.core.ids import BackendAddress, CoordinatorUrl, host_of, port_of
 from sollol_tui.core.lifecycle import Phase, RestartHistory
 from sollol_tui.core.llama_log import LogFacts
 from sollol_tui.core.orders import Order, Planned
@@ -80,7 +80,8 @@ class Supervisor:
             await self._end_process()
             self.was_found = False
             self._tell_target()
-            self._job = asyncio.create_task(self._keep_up(order), name=f"supervise {self.url}")
+            keeping = self._keep_up(order, RestartHistory(), served=False)
+            self._job = asyncio.create_task(keeping, name=f"supervise {self.url}")
 
     async def stop(self) -> None:
         """Stop the coordinator, also while it starts."""
@@ -121,15 +122,14 @@ class Supervisor:
                 await self._end_process()
             self.process.let_go()
 
-    async def _keep_up(self, order: Order) -> None:
-        history, served = RestartHistory(), False
+    async def _keep_up(self, order: Order, history: RestartHistory, served: bool) -> None:
         while True:
             planned = await self._planned(order)
             problems = planned.problems
             if planned.startable and planned.plan is not None:
                 problem, ready = await self._run(planned.plan)
                 problems, served = (problem,), served or ready
-            await self._end_process()
+            await self._end_process(problems)
             problems = problems or (_no_plan(),)
             if not served or problems[0].cause in _NEEDS_A_PERSON:
                 self._step(Phase.FAILED, problems=problems)
@@ -142,7 +142,8 @@ class Supervisor:
 
     async def _keep_up_adopted(self, record: RunRecord) -> None:
         backends = tuple(BackendAddress(b) for b in record.backends)
-        launch = self._launch(self._context(record.argv, record.model, backends), 0)
+        context = _context(self.url, record.argv, record.model, backends)
+        launch = self._launch(context, 0)
         try:
             self._step(Phase.CONNECTING)
             while launch.read_log():
@@ -153,10 +154,12 @@ class Supervisor:
                 problem = await self._serve(launch, backends)
         finally:
             launch.close()
-        await self._end_process()
-        await self._rest(RestartHistory().failed(self._store.now_s()), (problem,))
-        model = record.model_path or record.model
-        await self._keep_up(Order(model, backends, port=self.process.port, strict=False))
+        await self._end_process((problem,))
+        history = RestartHistory().failed(self._store.now_s())
+        await self._rest(history, (problem,))
+        model, port = record.model_path or record.model, self.process.port
+        order = Order(model, backends, port=port, strict=False, alias=record.model)
+        await self._keep_up(order, history, served=True)
 
     async def _planned(self, order: Order) -> Planned:
         self._step(Phase.PROBING)
@@ -172,7 +175,7 @@ class Supervisor:
             self.process.start(plan)
         except OSError as error:
             return _cannot_start(plan, error), False
-        context = self._context(plan.argv, plan.model, plan.backends)
+        context = _context(self.url, plan.argv, plan.model, plan.backends)
         launch = self._launch(context, plan.model_bytes)
         try:
             self._step(Phase.CONNECTING, plan=plan)
@@ -235,16 +238,10 @@ class Supervisor:
         server = Server(self.url, self.process.headers)
         return Launch(running, log, self._http, server, context, model_bytes, self._store.now_s)
 
-    def _context(
-        self, argv: tuple[str, ...], model: str, backends: tuple[BackendAddress, ...]
-    ) -> Context:
-        address = f"{host_of(self.url)}:{self.process.port}"
-        binary = argv[0] if argv else ""
-        return Context(binary=binary, address=address, model=model, backends=backends)
-
-    async def _end_process(self) -> None:
+    async def _end_process(self, problems: tuple[Problem, ...] = ()) -> None:
+        """End it; the problems that are the reason are told before that takes its time."""
         if self.process.is_running:
-            self._step(Phase.STOPPING)
+            self._step(Phase.STOPPING, problems=problems)
         await self.process.end()
 
     async def _end_job(self) -> None:
@@ -291,6 +288,13 @@ class Supervisor:
         self.process.note(event.at_s, phase, problems, retry_at_s)
         for listener in self.listeners:
             listener(event)
+
+
+def _context(
+    url: CoordinatorUrl, argv: tuple[str, ...], model: str, backends: tuple[BackendAddress, ...]
+) -> Context:
+    address = f"{host_of(url)}:{port_of(url)}"
+    return Context(binary=argv[0] if argv else "", address=address, model=model, backends=backends)
 
 
 def _shards(facts: LogFacts) -> ShardMap | None:
