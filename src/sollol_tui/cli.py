@@ -137,6 +137,8 @@ def _verb(arguments: Arguments) -> int:
         return _chat(arguments, voice)
     if arguments.verb == "status":
         return _status(arguments, voice)
+    if arguments.verb == "coordinator":
+        return _coordinator(arguments, voice)
     if arguments.verb == "worker":
         return _worker(arguments, voice)
     if arguments.verb == "paths":
@@ -159,7 +161,12 @@ def _status(arguments: Arguments, voice: Voice) -> int:
 
     resolved = load_settings(os.environ, arguments.flags, arguments.config)
     voice = voice._replace(ascii=resolved.settings.ascii)
-    return status(lambda: _engine(resolved.settings), resolved, voice, as_json=arguments.as_json)
+    return status(
+        lambda: _engine(resolved.settings, supervises=False),
+        resolved,
+        voice,
+        as_json=arguments.as_json,
+    )
 
 
 def _chat(arguments: Arguments, voice: Voice) -> int:
@@ -184,6 +191,17 @@ def _chat(arguments: Arguments, voice: Voice) -> int:
     )
 
 
+def _coordinator(arguments: Arguments, voice: Voice) -> int:
+    from sollol_tui.io.paths import state_dir
+    from sollol_tui.io.settings_file import load_settings
+    from sollol_tui.verbs.coordinator import CoordinatorCall, coordinator
+
+    assert arguments.coordinator is not None
+    resolved = load_settings(os.environ, arguments.flags, arguments.config)
+    call = CoordinatorCall(arguments.coordinator, resolved, state_dir(), arguments.as_json)
+    return coordinator(call, voice)
+
+
 def _worker(arguments: Arguments, voice: Voice) -> int:
     from sollol_tui.io.paths import state_dir
     from sollol_tui.io.settings_file import load_settings
@@ -196,11 +214,11 @@ def _worker(arguments: Arguments, voice: Voice) -> int:
     return worker(call, voice, sys.stdin)
 
 
-def _engine(settings: Settings) -> Engine:
+def _engine(settings: Settings, *, supervises: bool = True) -> Engine:
     from sollol_tui.engine.engine import Engine
     from sollol_tui.io.paths import state_dir
 
-    return Engine(settings, state_dir())
+    return Engine(settings, state_dir(), supervises=supervises)
 
 
 def _wrong(sentence: str) -> int:

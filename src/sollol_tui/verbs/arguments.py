@@ -4,19 +4,37 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 from sollol_tui.core.ids import RPC_PORT, NodeUrl, parse_node_url
-from sollol_tui.core.plain import plain_line
-from sollol_tui.core.settings_merge import Statement, state
+from sollol_tui.core.settings_merge import Statement
+from sollol_tui.verbs.coordinator_options import (
+    CoordinatorOptions,
+    read_backends,
+    read_context,
+    read_layers,
+    read_model,
+    read_split,
+    read_what,
+)
 from sollol_tui.verbs.demo_look import LOOK_KEYS
+from sollol_tui.verbs.flags import (
+    Parser,
+    StatementAction,
+    UsageError,
+    add_config_flag,
+    add_flag,
+    add_flags,
+    add_look_flags,
+    add_switch,
+    add_verb,
+    read_by,
+)
 from sollol_tui.verbs.worker_options import WorkerOptions, read_host, read_port, read_threads
 
-
-class UsageError(Exception):
-    """The command line cannot be understood; the text is one sentence."""
+__all__ = ["Arguments", "UsageError", "parse"]
 
 
 class Arguments(NamedTuple):
@@ -29,6 +47,9 @@ class Arguments(NamedTuple):
     prompt: tuple[str, ...] = ()
     target: NodeUrl | None = None  # chat: ask only there
     worker: WorkerOptions | None = None
+    coordinator: CoordinatorOptions | None = None
+    keep: bool = False  # chat: a coordinator that was started stays
+    model: str = ""  # check: this one
 
 
 def parse(argv: Sequence[str]) -> Arguments:
@@ -48,6 +69,9 @@ def parse(argv: Sequence[str]) -> Arguments:
         tuple(getattr(found, "prompt", ())),
         _target(getattr(found, "only_node", None)),
         _worker_options(found) if verb == "worker" else None,
+        _coordinator_options(found) if verb == "coordinator" else None,
+        getattr(found, "keep", False),
+        getattr(found, "asked_model", None) or "",
     )
 
 
@@ -81,41 +105,18 @@ def _worker_options(found: argparse.Namespace) -> WorkerOptions:
     )
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(plain_line(message))
-
-
-class _Set(argparse.Action):
-    """Turns a flag into the statement of a setting. `constant` is the value of one without."""
-
-    def __init__(
-        self,
-        option_strings: Sequence[str],
-        dest: str,
-        *,
-        into: list[Statement],
-        key: str,
-        constant: object = None,
-        **more: Any,
-    ) -> None:
-        more["nargs"] = None if constant is None else 0
-        super().__init__(option_strings, argparse.SUPPRESS, default=argparse.SUPPRESS, **more)
-        self._into = into
-        self._key = key
-        self._constant = constant
-
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: object,
-        option_string: str | None = None,
-    ) -> None:
-        raw = values if self._constant is None else self._constant
-        # A flag names one target: a comma in it is part of the text.
-        raw = [raw] if self._key in ("nodes", "coordinators", "backends") else raw
-        self._into.append(state(self._key, raw, option_string or "", "flag"))
+def _coordinator_options(found: argparse.Namespace) -> CoordinatorOptions:
+    what = read_what(found.what)
+    if what in ("status", "stop"):
+        return CoordinatorOptions(what)
+    return CoordinatorOptions(
+        what,
+        found.asked_model or "",
+        found.only_backends,
+        found.context,
+        found.tensor_split,
+        found.gpu_layers,
+    )
 
 
 class _Version(argparse.Action):
@@ -138,19 +139,23 @@ examples:
   sollol-tui status --json | jq .nodes  what is there now, for a program
   sollol-tui chat -m llama3.2 "Why is the sky blue?"
   git diff | sollol-tui chat -m qwen2.5-coder - > review.md
+  sollol-tui check                      what is wrong, and what to do
   sollol-tui worker --host 192.168.1.5  this machine's RPC backend, for others
+  sollol-tui coordinator plan -m qwen3:32b  will it fit, and how it is split
 
 exit codes:
   status  0 all that is configured answers, 1 something does not
   chat    0 whole answer, 3 not whole, 1 nothing came, 130 interrupted
+  check   0 nothing fails, 1 something does
   worker  0 stopped by a signal, 1 it cannot be started
+  coordinator  0 startable, stopped or ready, 1 not (more in the --help of each)
   all     2 wrong usage or settings, 70 a bug (a report is kept),
           74 the output cannot be written, 141 nobody reads it
 """
 
 
 def _parser(said: list[Statement]) -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog="sollol-tui",
         usage="sollol-tui [OPTIONS] [COMMAND [OPTIONS]]",
         description=_DESCRIPTION,
@@ -165,33 +170,24 @@ def _parser(said: list[Statement]) -> argparse.ArgumentParser:
         dest="verb",
         metavar="COMMAND",
         prog="sollol-tui",
-        parser_class=_Parser,
+        parser_class=Parser,
     )
     _add_status(verbs, said)
     _add_chat(verbs, said)
+    _add_check(verbs, said)
     _add_config(verbs, said)
+    _add_coordinator(verbs, said)
     _add_worker(verbs, said)
-    paths = _verb(verbs, "paths", "print where everything lies")
-    _add_config_flag(paths.add_argument_group("settings"))
-    demo = _verb(verbs, "demo", "the screen over a cluster that comes with it, offline")
-    _add_look_flags(demo, said)
-    _add_flags(parser, said)
+    paths = add_verb(verbs, "paths", "print where everything lies")
+    add_config_flag(paths.add_argument_group("settings"))
+    demo = add_verb(verbs, "demo", "the screen over a cluster that comes with it, offline")
+    add_look_flags(demo, said)
+    add_flags(parser, said)
     return parser
 
 
-def _verb(verbs: Any, name: str, help_text: str, description: str = "") -> argparse.ArgumentParser:
-    added: argparse.ArgumentParser = verbs.add_parser(
-        name,
-        help=help_text,
-        description=description or f"{help_text[0].upper()}{help_text[1:]}.",
-        allow_abbrev=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    return added
-
-
 def _add_status(verbs: Any, said: list[Statement]) -> None:
-    parser = _verb(
+    parser = add_verb(
         verbs,
         "status",
         "look at everything once and print it",
@@ -199,11 +195,11 @@ def _add_status(verbs: Any, said: list[Statement]) -> None:
         "is configured answers, 1 when something does not.",
     )
     parser.add_argument("--json", action="store_true", help="print JSON (schema 1, see the README)")
-    _add_flags(parser, said)
+    add_flags(parser, said)
 
 
 def _add_chat(verbs: Any, said: list[Statement]) -> None:
-    parser = _verb(
+    parser = add_verb(
         verbs,
         "chat",
         "ask one question, print the answer as it comes",
@@ -215,28 +211,129 @@ def _add_chat(verbs: Any, said: list[Statement]) -> None:
         "prompt", nargs="*", metavar="PROMPT", help="the question; - or a pipe: stdin is read"
     )
     parser.add_argument(
-        "-m", "--model", action=_Set, into=said, key="model", metavar="MODEL", help="ask this model"
+        "-m",
+        "--model",
+        action=StatementAction,
+        into=said,
+        key="model",
+        metavar="MODEL",
+        help="ask this model",
     )
     parser.add_argument(
         "--node", dest="only_node", metavar="URL", help="ask only this node, whatever the mode"
     )
     parser.add_argument("--json", action="store_true", help="one event a line (see the README)")
-    _add_flags(parser, said, node=False)
+    parser.add_argument(
+        "--keep", action="store_true", help="let a coordinator that was started for it go on"
+    )
+    add_flags(parser, said, node=False)
 
 
 def _add_config(verbs: Any, said: list[Statement]) -> None:
-    parser = _verb(verbs, "config", "show the settings, or an example file")
+    parser = add_verb(verbs, "config", "show the settings, or an example file")
     kinds = parser.add_subparsers(
-        dest="what", metavar="WHAT", required=True, title="what", parser_class=_Parser
+        dest="what", metavar="WHAT", required=True, title="what", parser_class=Parser
     )
-    show = _verb(kinds, "show", "print every setting and where it came from")
+    show = add_verb(kinds, "show", "print every setting and where it came from")
     show.add_argument("--json", action="store_true", help="print JSON (see the README)")
-    _add_flags(show, said)
-    _verb(kinds, "example", "print a commented configuration file with every key")
+    add_flags(show, said)
+    add_verb(kinds, "example", "print a commented configuration file with every key")
+
+
+def _add_check(verbs: Any, said: list[Statement]) -> None:
+    parser = add_verb(
+        verbs,
+        "check",
+        "say what is wrong here and in the cluster, and what to do",
+        "Look at programs, models, backends, nodes, registry and settings, each ok, warn\n"
+        "or fail with the fix. The exit code is 0 when nothing fails, else 1.",
+    )
+    _add_model(parser, "whether this model can be run (a name, or a GGUF file)")
+    parser.add_argument("--json", action="store_true", help="print JSON (schema 1, see the README)")
+    add_flags(parser, said)
+
+
+def _add_coordinator(verbs: Any, said: list[Statement]) -> None:
+    parser = add_verb(
+        verbs,
+        "coordinator",
+        "plan a split model, run it, look at it, stop it",
+        "One model over RPC backends: llama.cpp's llama-server, on the first coordinator\n"
+        "of the settings that lies on this machine, else on 127.0.0.1:18080.",
+    )
+    kinds = parser.add_subparsers(
+        dest="what", metavar="WHAT", required=True, title="what", parser_class=Parser
+    )
+    plan = add_verb(kinds, "plan", "print what would be started and whether it fits", _PLAN)
+    run = add_verb(kinds, "run", "start it, keep it up until Ctrl-C or SIGTERM", _RUN)
+    for wishing in (plan, run):
+        _add_wishes(wishing)
+    status = add_verb(kinds, "status", "what runs there, on which devices", _STATUS)
+    stop = add_verb(kinds, "stop", "stop the one that this program left running", _STOP)
+    for kind, what in ((plan, "print JSON"), (run, "one event a line"), (status, "print JSON")):
+        kind.add_argument("--json", action="store_true", help=f"{what} (see the README)")
+    for kind in (plan, run, status, stop):
+        _add_coordinator_settings(kind, said)
+
+
+_PLAN = """Print the plan and the exact command, start nothing. The exit code is 0 when it
+can be started as planned, else 1."""
+_RUN = """Start a coordinator and keep it up, as under systemd; it ends with this program.
+The exit code is 0 when stopped by a signal, 1 when it was given up."""
+_STATUS = """Print the coordinators. The exit code is 0 when one of them is ready, else 1."""
+_STOP = """Stop a coordinator of ours that an earlier run left. One that somebody else
+started is not touched. The exit code is 0 when none of ours runs afterwards, 1
+when what runs there is not ours to stop."""
+
+
+def _add_wishes(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    _add_model(parser, "a model's name, or a GGUF file; without it the largest in Ollama's store")
+    add(
+        "--backends",
+        dest="only_backends",
+        type=read_by(read_backends),
+        metavar="A,B",
+        help='only these, which must all answer; "none": this machine alone',
+    )
+    add("--context", type=read_by(read_context), metavar="N", help="tokens in each slot")
+    add(
+        "--tensor-split",
+        type=read_by(read_split),
+        default=(),
+        metavar="3,1",
+        help="the share of each device, in their order",
+    )
+    add(
+        "--gpu-layers",
+        type=read_by(read_layers),
+        metavar="N",
+        help="so many layers, with the output, go to the backends",
+    )
+
+
+def _add_model(parser: argparse.ArgumentParser, help_text: str) -> None:
+    parser.add_argument(
+        "-m",
+        "--model",
+        dest="asked_model",
+        type=read_by(read_model),
+        metavar="MODEL",
+        help=help_text,
+    )
+
+
+def _add_coordinator_settings(parser: argparse.ArgumentParser, said: list[Statement]) -> None:
+    group = parser.add_argument_group("settings, stronger than variables and the file")
+    add_flag(group, said, "--backend", "backends", "HOST:PORT", "one more (may be repeated)")
+    add_flag(group, said, "--coordinator", "coordinators", "URL", "where it listens, or others do")
+    add_flag(group, said, "--redis", "redis_url", "URL", 'the SOLLOL registry; "off" for none')
+    add_switch(group, said, "--ascii", "ascii", True, "draw with ASCII characters only")
+    add_config_flag(group)
 
 
 def _add_worker(verbs: Any, said: list[Statement]) -> None:
-    parser = _verb(
+    parser = add_verb(
         verbs,
         "worker",
         "keep an RPC backend up on this machine, and register it",
@@ -244,79 +341,18 @@ def _add_worker(verbs: Any, said: list[Statement]) -> None:
         "Ctrl-C or SIGTERM. The exit code is 0 then, 1 when it cannot be started.",
     )
     add = parser.add_argument
-    add("--host", type=_read_by(read_host), metavar="ADDR", help=_WORKER_HOST)
-    add("--port", type=_read_by(read_port), default=RPC_PORT, metavar="N", help="its port (50052)")
+    add("--host", type=read_by(read_host), metavar="ADDR", help=_WORKER_HOST)
+    add("--port", type=read_by(read_port), default=RPC_PORT, metavar="N", help="its port (50052)")
     add("--device", dest="devices", default="", metavar="A,B", help="only these, such as CUDA0")
-    add("--threads", type=_read_by(read_threads), metavar="N", help="threads of the CPU device")
+    add("--threads", type=read_by(read_threads), metavar="N", help="threads of the CPU device")
     add("--cache", action="store_true", help="keep large tensors in a file cache")
     add("--advertise", default="", metavar="HOST:PORT", help="the address that others connect to")
     add("--yes", action="store_true", help="the warning about other machines is understood")
     add("--systemd", action="store_true", help="print a unit file for this worker, start nothing")
     add("--json", action="store_true", help="one event a line (see the README)")
     group = parser.add_argument_group("settings")
-    _flag(group, said, "--redis", "redis_url", "URL", 'the SOLLOL registry; "off" for none')
-    _add_config_flag(group)
+    add_flag(group, said, "--redis", "redis_url", "URL", 'the SOLLOL registry; "off" for none')
+    add_config_flag(group)
 
 
 _WORKER_HOST = "the address to listen on; without it 127.0.0.1, for this machine only"
-
-
-def _read_by(read: Callable[[str], Any]) -> Callable[[str], Any]:
-    """Let argparse show the sentence of a `ValueError`."""
-
-    def checked(text: str) -> Any:
-        try:
-            return read(text)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
-
-    return checked
-
-
-def _add_flags(parser: argparse.ArgumentParser, said: list[Statement], node: bool = True) -> None:
-    """The settings that can be given as flags: before the command or after it."""
-    group = parser.add_argument_group("settings, stronger than variables and the file")
-    if node:
-        _flag(group, said, "--node", "nodes", "URL", "an Ollama node (may be repeated)")
-    _flag(group, said, "--backend", "backends", "HOST:PORT", "an RPC backend (may be repeated)")
-    _flag(group, said, "--coordinator", "coordinators", "URL", "a llama-server (may be repeated)")
-    _flag(group, said, "--redis", "redis_url", "URL", 'the SOLLOL registry; "off" for none')
-    _switch(group, said, "--read-only", "read_only", True, "start, stop and change nothing")
-    _add_config_flag(group)
-    _add_look_flags(parser, said)
-
-
-def _add_look_flags(parser: argparse.ArgumentParser, said: list[Statement]) -> None:
-    group = parser.add_argument_group("mode and screen")
-    _flag(group, said, "--mode", "mode", "MODE", "task, model, both or off")
-    _flag(group, said, "--theme", "theme", "NAME", "the colours")
-    _switch(group, said, "--no-mouse", "mouse", False, "leave the mouse to the terminal")
-    _switch(group, said, "--ascii", "ascii", True, "draw with ASCII characters only")
-
-
-def _add_config_flag(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "--config", metavar="FILE", default=argparse.SUPPRESS, help="read this configuration file"
-    )
-
-
-def _flag(
-    group: argparse._ArgumentGroup,
-    said: list[Statement],
-    flag: str,
-    key: str,
-    metavar: str,
-    help_text: str,
-) -> None:
-    group.add_argument(flag, action=_Set, into=said, key=key, metavar=metavar, help=help_text)
-
-
-def _switch(
-    group: argparse._ArgumentGroup,
-    said: list[Statement],
-    flag: str,
-    key: str,
-    constant: bool,
-    help_text: str,
-) -> None:
-    group.add_argument(flag, action=_Set, into=said, key=key, constant=constant, help=help_text)

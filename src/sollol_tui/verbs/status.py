@@ -98,9 +98,14 @@ def status(
 def _lines(snapshot: ClusterSnapshot, voice: Voice) -> Iterator[str]:
     yield f"mode {snapshot.mode}   {_registry(snapshot.registry, voice)}"
     yield ""
-    yield from _block(_COORDINATORS, [_coordinator(c) for c in snapshot.coordinators], voice)
+    yield from coordinator_lines(snapshot.coordinators, voice)
     yield from _block(_NODES, [_node(n) for n in snapshot.nodes], voice)
     yield from _block(_BACKENDS, [_backend(b) for b in snapshot.backends], voice)
+
+
+def coordinator_lines(states: Sequence[CoordinatorState], voice: Voice) -> Iterator[str]:
+    """The table of coordinators, and an empty line; nothing when there are none."""
+    yield from _block(_COORDINATORS, [_coordinator(state) for state in states], voice)
 
 
 def _verdict(quiet: Sequence[str], wanted: int) -> str:

@@ -1,0 +1,88 @@
+"""`sollol-tui coordinator`: plan, run, status, stop. What each needs, brought together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from sollol_tui.core.settings import Settings
+from sollol_tui.core.settings_merge import Resolved
+from sollol_tui.engine.engine import Engine
+from sollol_tui.verbs.coordinator_options import CoordinatorOptions, with_model
+from sollol_tui.verbs.voice import Voice
+
+EXIT_USAGE = 2
+
+
+class CoordinatorCall(NamedTuple):
+    """Everything the verb is called with."""
+
+    options: CoordinatorOptions
+    resolved: Resolved
+    state_dir: Path
+    as_json: bool = False
+
+
+def coordinator(call: CoordinatorCall, voice: Voice) -> int:
+    """Do what was asked for; the exit codes are those of its parts."""
+    options, settings = call.options, call.resolved.settings
+    if settings.read_only and options.what in ("run", "stop"):
+        voice.tell("sollol-tui coordinator: read_only is set: nothing is started or stopped")
+        return EXIT_USAGE
+    voice = voice._replace(ascii=settings.ascii)
+    for note in call.resolved.notes:
+        voice.tell(note)
+    return _DOERS[options.what](call, voice)
+
+
+def _plan(call: CoordinatorCall, voice: Voice) -> int:
+    from sollol_tui.verbs.coordinator_plan import show_plan
+
+    options = call.options
+    settings = with_model(call.resolved.settings, options.model)
+    return show_plan(lambda: _looking(settings, call), options, voice, as_json=call.as_json)
+
+
+def _run(call: CoordinatorCall, voice: Voice) -> int:
+    from sollol_tui.verbs.coordinator_run import run
+
+    options = call.options
+    settings = with_model(call.resolved.settings, options.model)
+    return run(lambda: Engine(settings, call.state_dir), options, voice, as_json=call.as_json)
+
+
+def _status(call: CoordinatorCall, voice: Voice) -> int:
+    from sollol_tui.engine.found_run import FoundRun, life_of
+    from sollol_tui.engine.runtime import managed_url
+    from sollol_tui.verbs.coordinator_status import only_coordinators, show_status
+
+    url = managed_url(call.resolved.settings)
+    settings = only_coordinators(call.resolved.settings, url)
+    found = FoundRun(call.state_dir, url)
+    return show_status(
+        lambda: _looking(settings, call),
+        lambda state: life_of(found, state),
+        url,
+        voice,
+        as_json=call.as_json,
+    )
+
+
+def _stop(call: CoordinatorCall, voice: Voice) -> int:
+    from sollol_tui.engine.runtime import managed_url
+    from sollol_tui.verbs.coordinator_stop import stop
+
+    return stop(managed_url(call.resolved.settings), call.state_dir, voice)
+
+
+def _looking(settings: Settings, call: CoordinatorCall) -> Engine:
+    return Engine(settings, call.state_dir, supervises=False)
+
+
+_DOERS: dict[str, Callable[[CoordinatorCall, Voice], int]] = {
+    "plan": _plan,
+    "run": _run,
+    "status": _status,
+    "stop": _stop,
+}
