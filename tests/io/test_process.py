@@ -119,6 +119,16 @@ async def test_nothing_is_signalled_that_is_not_proven_ours(tmp_path: Path) -> N
     await running.stop()
 
 
+async def test_a_child_hears_what_it_is_told_and_never_the_end_of_its_input(tmp_path: Path) -> None:
+    code = READY + "sys.exit(7 if sys.stdin.readline() == 'go\\n' else 1)"
+    pipe = tmp_path / "in"
+    running = await up(python(code, tmp_path, hears=pipe))
+    assert running.is_running, "nobody of us holds the pipe open, and it does not end"
+    process.tell(pipe, "go\n")
+    assert await asyncio.wait_for(running.wait(), PATIENCE_S) == 7
+    process.tell(pipe, "go\n")  # nobody hears: nothing happens
+
+
 def test_a_program_that_is_not_there_is_an_os_error(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No such file"):
         process.start(Command(("/nowhere/llama-server",), tmp_path / "log.txt"))

@@ -21,6 +21,11 @@ from sollol_tui.io.runs import RunNote, RunRecord
 _ELSEWHERE = "Stop that program, or choose another port for the coordinator."
 API_KEY_VARIABLE = "LLAMA_API_KEY"
 RANDOM_KEY = "random"
+
+# As a router's child, llama-server says on stdout how far it has loaded, and ends when it is told
+# to on stdin (llama.cpp SM:1833; older ones know neither and are none the worse for it).
+TELLS_PROGRESS = {"LLAMA_SERVER_ROUTER_PORT": "1"}
+EXIT = "cmd_router_to_child:exit\n"
 KEY_BYTES = 24
 
 
@@ -64,8 +69,11 @@ class CoordinatorProcess:
             self.key = secrets.token_urlsafe(KEY_BYTES)
         path = runs.log_path(self._state_dir, self.port)
         begin(path)
-        env = {API_KEY_VARIABLE: self.key} if self.key else {}
-        running = process.start(Command(plan.argv, path, env))
+        env = dict(TELLS_PROGRESS)
+        if self.key:
+            env[API_KEY_VARIABLE] = self.key
+        pipe = runs.pipe_path(self._state_dir, self.port)
+        running = process.start(Command(plan.argv, path, env, hears=pipe))
         self.log, self.running = LogFile(path), running
         self._write_record(plan, running, path)
         return running
@@ -86,6 +94,7 @@ class CoordinatorProcess:
         """Stop it, if it runs, and forget it."""
         if self.running is None:
             return
+        process.tell(runs.pipe_path(self._state_dir, self.port), EXIT)
         await self.running.stop()
         self.running = None
         runs.forget_run(self._state_dir, self.port)

@@ -38,7 +38,7 @@ class Command(NamedTuple):
     """What to start. `ends_with_us`: the kernel ends it when our thread ends (Linux only).
 
     `ignores_pipe_signal`: RPC backends must be started so, or a client that leaves early kills
-    them (llama.cpp TR:552).
+    them (llama.cpp TR:552). `hears`: a named pipe that is made for it to read commands from.
     """
 
     argv: tuple[str, ...]
@@ -46,6 +46,7 @@ class Command(NamedTuple):
     env: Mapping[str, str] = {}
     ends_with_us: bool = False
     ignores_pipe_signal: bool = False
+    hears: Path | None = None
 
 
 class Running:
@@ -132,10 +133,11 @@ def start(command: Command) -> Running:
     env = {**os.environ, "GGML_NO_BACKTRACE": "1", **command.env}
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     log = os.open(command.log, flags, 0o600)
+    ear = _ear(command.hears)
     try:
         child = subprocess.Popen(
             command.argv,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL if ear is None else ear,
             stdout=log,
             stderr=log,
             env=env,
@@ -146,7 +148,32 @@ def start(command: Command) -> Running:
         )
     finally:
         os.close(log)
+        if ear is not None:
+            os.close(ear)
     return Running(identify(child.pid) or ProcessId(child.pid, 0.0, ""), child)
+
+
+def tell(pipe: Path, words: str) -> None:
+    """Say something to a child through the pipe that it hears; nothing when it hears no more."""
+    with suppress(OSError):
+        handle = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+        try:
+            os.write(handle, words.encode())
+        finally:
+            os.close(handle)
+
+
+def _ear(pipe: Path | None) -> int | None:
+    """The child's end of a fresh pipe. It holds the other end too, so it never hears its end:
+
+    a program that takes the end of its input for the end of its parent goes on without us.
+    """
+    if pipe is None or not hasattr(os, "mkfifo"):
+        return None
+    with suppress(FileNotFoundError):
+        pipe.unlink()
+    os.mkfifo(pipe, 0o600)
+    return os.open(pipe, os.O_RDWR)
 
 
 def take_over(identity: ProcessId) -> Running | None:

@@ -40,6 +40,11 @@ def log_path(state_dir: Path, port: int) -> Path:
     return runs_dir(state_dir) / f"coordinator-{port}.log"
 
 
+def pipe_path(state_dir: Path, port: int) -> Path:
+    """The pipe through which the coordinator on that port hears commands."""
+    return runs_dir(state_dir) / f"coordinator-{port}.in"
+
+
 def write_run(state_dir: Path, port: int, record: RunRecord) -> None:
     """Keep the record. Only its owner may read it: it may hold a key."""
     write_secret(_record(state_dir, port), json.dumps(record._asdict()) + "\n")
@@ -56,8 +61,9 @@ def read_run(state_dir: Path, port: int) -> RunRecord | None:
 
 def forget_run(state_dir: Path, port: int) -> None:
     """The run has ended."""
-    with suppress(OSError):
-        _record(state_dir, port).unlink()
+    for path in (_record(state_dir, port), pipe_path(state_dir, port)):
+        with suppress(OSError):
+            path.unlink()
 
 
 @contextmanager
