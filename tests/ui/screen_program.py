@@ -33,7 +33,7 @@ def main() -> int:
             engine.failure = RuntimeError("the engine broke")
         return engine
 
-    app_module.Engine = still  # type: ignore[assignment,misc]
+    app_module.Engine = still  # type: ignore[assignment, attr-defined]
     if how == ["crash"]:
         app_module.SollolApp = FailingApp  # type: ignore[misc]
         app_module.TICK_S = 0.01

@@ -119,6 +119,7 @@ async def test_sizes_that_come_faster_than_layouts_are_not_answered_for_ever(key
             size = Size(80, rows)
             app._size = size
             app.screen.post_message(Resize(size, size))
+            app.screen.call_later(lambda: None)  # else the next size replaces this one
         await until(pilot, lambda: app.screen.size.height == 30)
         await pilot.pause()  # until nothing goes on any more
         assert len(laid_out) < 10

@@ -13,7 +13,10 @@ SAMPLES = 180
 
 
 class TokenRate:
-    """A sample a second of the tokens that all our requests received."""
+    """A sample a second of the tokens that all our requests received, while any runs.
+
+    A curve that went on while nothing runs would be painted every second for nothing.
+    """
 
     def __init__(self) -> None:
         self.samples: deque[float | None] = deque(maxlen=SAMPLES)
@@ -24,7 +27,9 @@ class TokenRate:
         received = snapshot.totals.tokens + sum(r.tokens for r in snapshot.requests)
         if self._last is not None:
             passed_s, tokens = now_s - self._last[0], received - self._last[1]
-            self.samples.append(max(0.0, tokens / passed_s) if passed_s > 0 else None)
+            is_over = not snapshot.requests and not tokens
+            if passed_s > 0 and not (is_over and not (self.samples and self.samples[-1])):
+                self.samples.append(max(0.0, tokens / passed_s))
         self._last = (now_s, received)
 
     def now_tps(self, snapshot: ClusterSnapshot) -> float | None:
