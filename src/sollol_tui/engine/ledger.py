@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from sollol_tui.core.asks import RouteDecision
 from sollol_tui.core.faults import FaultKind
@@ -17,7 +17,9 @@ from sollol_tui.core.records import (
     after_old_load,
 )
 from sollol_tui.core.samples import Sample
-from sollol_tui.core.statistics import Statistics
+
+if TYPE_CHECKING:  # the first screen has no figures to show yet
+    from sollol_tui.core.statistics import Statistics, Stats
 
 __all__ = ["Ledger", "Sample", "Watcher"]
 
@@ -43,14 +45,14 @@ class Watcher(Protocol):
 class Ledger:
     """Keeps the last requests, what each target taught, and where conversations went.
 
-    `samples` are those of this run, `statistics` also those of earlier runs.
+    `samples` are those of this run; `stats` counts also those of earlier runs.
     """
 
     def __init__(self) -> None:
         self.records: Records = {}
         self.served: dict[str, int] = {}
         self.samples: deque[Sample] = deque(maxlen=SAMPLES)
-        self.statistics = Statistics()
+        self._statistics: Statistics | None = None
         self.watchers: list[Watcher] = []
         self._conversations: dict[str, tuple[str, float]] = {}
 
@@ -64,7 +66,8 @@ class Ledger:
     def add(self, sample: Sample, decision: RouteDecision) -> None:
         """A request ended."""
         self.samples.append(sample)
-        self.statistics.add(sample)
+        if self._statistics is not None:
+            self._statistics.add(sample)
         _learn(self.records, sample)
         for watcher in self.watchers:
             watcher.ended(sample, decision)
@@ -83,7 +86,20 @@ class Ledger:
         for sample in self.samples:
             _learn(self.records, sample)
             statistics.add(sample)
-        self.statistics = statistics
+        self._statistics = statistics
+
+    def stats(self, now_s: float, window_s: float) -> Stats:
+        """The figures of all that is known; the same object again until one of them changes.
+
+        Args:
+            now_s: seconds since the epoch.
+            window_s: how far back its `recent` figures go.
+        """
+        if self._statistics is None:
+            from sollol_tui.core.statistics import Statistics
+
+            self._statistics = Statistics(self.samples, now_s)
+        return self._statistics.stats(now_s, window_s)
 
     def affinity(self, conversation: str, now_s: float) -> str | None:
         """The target that the conversation used last, while that is not too long ago."""
