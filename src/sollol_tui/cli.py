@@ -188,6 +188,7 @@ def _chat(arguments: Arguments, voice: Voice) -> int:
         voice,
         target=arguments.target,
         as_json=arguments.as_json,
+        keep=arguments.keep,
     )
 
 

@@ -24,6 +24,12 @@ class FakeEngine:
         self.events = events
         self.asked: list[AskRequest] = []
         self.runs = False
+        self.found_coordinator = False
+        self.stays: bool | None = None  # what the verb decided of a coordinator of ours
+
+    def leave_coordinator(self, stays: bool) -> None:
+        assert self.runs
+        self.stays = stays
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -9,6 +9,7 @@ from sollol_tui.core.asks import (
     Failed,
     Finished,
     Notice,
+    Progress,
     Routed,
     RouteDecision,
     Seam,
@@ -29,6 +30,8 @@ def ask_json(event: AskEvent) -> dict[str, object]:
                 "position": event.position,
                 "age_s": finite(event.age_s),
                 "loading": event.loading,
+                "progress": _share(event.progress),
+                "phase": event.phase or None,
             }
         case Delta(text):
             return {"event": "delta", "text": text}
@@ -66,6 +69,10 @@ def _candidate(candidate: Candidate) -> dict[str, object]:
         "parts": {name: finite(part) for name, part in candidate.parts},
         "rejected": candidate.rejected,
     }
+
+
+def _share(progress: Progress | None) -> float | None:
+    return finite(progress.processed / progress.total) if progress and progress.total else None
 
 
 def _finished(event: Finished) -> dict[str, object]:

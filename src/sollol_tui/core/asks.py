@@ -122,12 +122,16 @@ class Routed(NamedTuple):
 
 
 class Waiting(NamedTuple):
-    """Nothing came yet. `loading` tells that the model has to be loaded there first."""
+    """Nothing came yet. `loading` tells that the model has to be loaded there first.
+
+    `progress` is that of the prompt; while a coordinator comes up, that of its loading in percent.
+    """
 
     position: int  # requests of ours before this one at that target
     age_s: float
     loading: bool
     progress: Progress | None = None
+    phase: str = ""  # of the coordinator that comes up for it, see `core.lifecycle.Phase`
 
 
 class Delta(NamedTuple):

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator
 
 from sollol_tui.core.asks import AskEvent, AskRequest, Notice, Progress, Waiting
 from sollol_tui.core.ids import same_model
+from sollol_tui.core.lifecycle import Phase
 from sollol_tui.core.orders import Order
 from sollol_tui.core.routing import Circumstances, serves, wants_coordinator
 from sollol_tui.core.settings import Settings
@@ -82,7 +83,7 @@ async def _until_up(
 
 def _waiting(state: CoordinatorState, age_s: float) -> Waiting:
     done = None if state.progress is None else Progress(int(state.progress * PERCENT), PERCENT)
-    return Waiting(0, age_s, loading=True, progress=done)
+    return Waiting(0, age_s, loading=True, progress=done, phase=state.phase or Phase.PROBING)
 
 
 async def _either(changed: asyncio.Event, within_s: float) -> None:

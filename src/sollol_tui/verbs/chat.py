@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
 from typing import Protocol, TextIO
@@ -25,10 +26,15 @@ from sollol_tui.core.asks import (
 )
 from sollol_tui.core.faults import Fault, FaultKind
 from sollol_tui.core.ids import NodeUrl
+from sollol_tui.core.lifecycle import Phase
 from sollol_tui.core.plain import plain_block
 from sollol_tui.core.settings import NodeSetting, Settings
 from sollol_tui.core.state import ClusterSnapshot
+from sollol_tui.verbs.signals import ENDS, on_signals
 from sollol_tui.verbs.voice import Voice
+
+TELL_PERCENT = 10
+TELL_EVERY_S = 10.0
 
 EXIT_COMPLETE = 0
 EXIT_NOTHING = 1
@@ -46,6 +52,11 @@ class Asker(Protocol):
 
     def ask(self, request: AskRequest) -> AsyncGenerator[AskEvent, None]: ...
 
+    @property
+    def found_coordinator(self) -> bool: ...
+
+    def leave_coordinator(self, stays: bool) -> None: ...
+
 
 def chat(
     make_engine: Callable[[], Asker],
@@ -55,16 +66,20 @@ def chat(
     *,
     target: str | None = None,
     as_json: bool = False,
+    keep: bool = False,
 ) -> int:
-    """Ask, print the answer as it comes, and return how it ended (see the README's exit codes)."""
+    """Ask, print the answer as it comes, and return how it ended (see the README's exit codes).
+
+    A coordinator that was started for it is stopped afterwards, unless `keep`.
+    """
     teller: Teller = JsonTeller(voice) if as_json else TextTeller(voice)
     if not settings.model:
         return asyncio.run(_say_models(make_engine, voice))
     message = ChatMessage("user", prompt)
     request = AskRequest(settings.model, (message,), mode=settings.mode, target=target)
     try:
-        asyncio.run(_ask(make_engine, request, teller))
-    except KeyboardInterrupt:
+        asyncio.run(_ask(make_engine, request, teller, keep))
+    except (KeyboardInterrupt, asyncio.CancelledError):
         teller.interrupted()
         return EXIT_INTERRUPTED
     if teller.gone is not None:
@@ -94,12 +109,25 @@ def with_target(settings: Settings, target: NodeUrl | None) -> Settings:
     return settings._replace(nodes=(*settings.nodes, NodeSetting(target, source="flag")))
 
 
-async def _ask(make_engine: Callable[[], Asker], request: AskRequest, teller: Teller) -> None:
-    engine = make_engine()
-    async with engine.running(), aclosing(engine.ask(request)) as events:
-        async for event in events:
-            if not teller.tell(event):
-                return
+async def _ask(
+    make_engine: Callable[[], Asker], request: AskRequest, teller: Teller, keep: bool
+) -> None:
+    """SIGTERM and SIGHUP end it in order, as Ctrl-C does: no coordinator is left alone."""
+    task = asyncio.current_task()
+    assert task is not None
+    on_signals(task.cancel, (number for number in ENDS if number is not signal.SIGINT))
+    engine, ended = make_engine(), False
+    async with engine.running():
+        try:
+            async with aclosing(engine.ask(request)) as events:
+                async for event in events:
+                    if not teller.tell(event):
+                        return
+            ended = True
+        finally:
+            # One of an earlier run stays as it was; one that never came to serve does not.
+            serves = keep and (ended or teller.began)
+            engine.leave_coordinator(engine.found_coordinator or serves)
 
 
 async def _say_models(make_engine: Callable[[], Asker], voice: Voice) -> int:
@@ -142,6 +170,11 @@ class Teller:
             return self._exit_code
         return EXIT_INCOMPLETE if self.chars else EXIT_NOTHING
 
+    @property
+    def began(self) -> bool:
+        """Whether anything of an answer came."""
+        return self.chars > 0
+
     def tell(self, event: AskEvent) -> bool:
         """Print one event; false when there is nobody to print for."""
         if isinstance(event, Delta):
@@ -183,7 +216,7 @@ class TextTeller(Teller):
     def __init__(self, voice: Voice) -> None:
         super().__init__(voice)
         self._last = "\n"
-        self._waited: tuple[int, bool] | None = None
+        self._waited: tuple[object, ...] | None = None
         self._thinks = False
 
     def print(self, event: AskEvent) -> None:
@@ -225,9 +258,13 @@ class TextTeller(Teller):
         self.voice.tell(sentence)
 
     def _wait(self, event: Waiting) -> None:
-        """Once per reason to wait, not once a second."""
-        if self._waited != (event.position, event.loading):
-            self._waited = (event.position, event.loading)
+        """Once per reason to wait, not once a second; now and then while a coordinator loads."""
+        reason: tuple[object, ...] = (event.position, event.loading)
+        if event.phase:
+            percent = event.progress.processed if event.progress else 0
+            reason = (event.phase, percent // TELL_PERCENT, event.age_s // TELL_EVERY_S)
+        if self._waited != reason:
+            self._waited = reason
             self._narrate(waiting_text(event))
 
     def _think(self) -> None:
@@ -246,6 +283,10 @@ def routed_text(decision: RouteDecision) -> str:
 
 def waiting_text(event: Waiting) -> str:
     """What the first token waits for."""
+    if event.phase:
+        done = event.progress if event.phase == Phase.LOADING else None
+        percent = f" {done.processed} %" if done is not None else ""
+        return f"coordinator: {event.phase}{percent} ({units.duration(event.age_s)})"
     before = f"{event.position} before this one" if event.position else ""
     loading = "the model is loaded first" if event.loading else ""
     reasons = ", ".join(part for part in (before, loading) if part)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -19,6 +18,7 @@ from sollol_tui.core.state import ClusterSnapshot, CoordinatorState
 from sollol_tui.engine.store import Store
 from sollol_tui.verbs.coordinator_options import CoordinatorOptions
 from sollol_tui.verbs.run_words import RunWords
+from sollol_tui.verbs.signals import on_signals
 from sollol_tui.verbs.voice import Voice
 
 EXIT_STOPPED = 0
@@ -68,7 +68,7 @@ async def _run(
     engine, stopped = make_engine(), asyncio.Event()
     teller.stop = stopped.set
     async with engine.running() as store:
-        _on_signals(stopped.set)
+        on_signals(stopped.set)
         engine.leave_coordinator(stays=False)
         _follow(store, engine.coordinator_url, teller.tell)
         keeping = asyncio.create_task(_keep_up(engine, options))
@@ -98,13 +98,6 @@ def _is_wanted(found: CoordinatorState, options: CoordinatorOptions) -> bool:
         return False
     path = os.path.abspath(os.path.expanduser(options.model))
     return not options.model or serves(found, options.model) or found.model_path == path
-
-
-def _on_signals(stop: Callable[[], None]) -> None:
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup's wish
-            loop.add_signal_handler(number, stop)
 
 
 def _follow(store: Store, url: CoordinatorUrl, tell: Callable[[RunEvent], None]) -> None:
