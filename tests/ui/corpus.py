@@ -137,6 +137,9 @@ _PIECES = [
     "  " + "nested words " * 40 + "\n",
     "[x](y `unclosed\n",
     "end of **strong\n",
+    "2 * 3 ~450 nm snake_case a_b [1] x] " + "plain " * 30 + "_not open_ ~~gone~~ *em*\n",
+    "open [bracket " + "long " * 30 + "closes](http://here)\n",
+    "odd ** stars * and_ marks_ " * 9 + "_here_ __there__ **all** * \n",
     "begin **bold " + "long " * 40 + "end** of it\n",
     "&#x202e;&amp;&copy;\n",
 ]

@@ -84,6 +84,8 @@ def test_nasty_documents_stream_like_the_whole(
         "- a\n\n  | a |\n  |---|\n" + "  | 1 |\n" * 9 + "- b\n",
         "> - ```\n>   a\n>   b\n>   c\n>\n> x\n",
         "> - ```\n>   a\n>   b\n>   c\n> x\n",
+        "| a | b |\n|---|:-:|\n| 1 |\n| 2 |\n1. one\n" + "long " * 40 + "\n",
+        "> ```\n> a = 1\n> b\n> c\nout\n" + "long " * 40 + "\n",
         "````md\n```py\nx\n```\n````\n\nend\n",
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import AsyncIterator, Callable
 from typing import TypeAlias
@@ -17,7 +18,6 @@ from sollol_tui.core.faults import Fault, FaultKind
 from sollol_tui.core.plain import plain_block
 from sollol_tui.ui.chat import session
 from sollol_tui.ui.chat.session import ChatSession, Show, Turn
-from sollol_tui.ui.markdown.code_blocks import code_blocks
 from sollol_tui.ui.messages import CopyAsked, Told
 from sollol_tui.ui.widgets.transcript import MessageHandle, Transcript
 
@@ -31,7 +31,7 @@ class Conversation(Widget):
 
     Args:
         ask: routes a question and streams its answer; closing the iterator stops it.
-        conversation: its id, by which the router keeps it on one target.
+        conversation: its id, by which the router keeps it on one target; empty: a new one.
         clock: seconds; only differences count.
     """
 
@@ -66,7 +66,7 @@ class Conversation(Widget):
         id: str | None = None,  # noqa: A002 - Textual's word
     ) -> None:
         super().__init__(id=id)
-        self.session = ChatSession(conversation)
+        self.session = ChatSession(conversation or _new_id())
         self.transcript = Transcript(ascii_only=ascii_only)
         self._ask = ask
         self._clock = clock
@@ -103,7 +103,7 @@ class Conversation(Widget):
     def clear(self) -> None:
         """Forget everything that was said."""
         self.stop()
-        self.session = ChatSession(self.session.conversation)
+        self.session = ChatSession(_new_id())
         self._turns.clear()
         self.transcript.clear()
 
@@ -175,6 +175,8 @@ class Conversation(Widget):
 
     def _copy_code(self, handle: MessageHandle) -> None:
         """The message's code blocks, one after the other, again from the first."""
+        from sollol_tui.ui.markdown.code_blocks import code_blocks
+
         blocks = code_blocks(plain_block(handle.source))
         if not blocks:
             self.post_message(Told("There is no code in this answer.", refused=True))
@@ -184,3 +186,7 @@ class Conversation(Widget):
         self._copied = handle, number
         what = f"code block {number + 1} of {len(blocks)}" if len(blocks) > 1 else "the code"
         self.post_message(CopyAsked(blocks[number], what))
+
+
+def _new_id() -> str:
+    return os.urandom(6).hex()

@@ -39,7 +39,7 @@ class ChatPanel(Widget):
 
     Args:
         ask: routes a question and streams its answer; closing the iterator stops it.
-        conversation: its id, by which the router keeps it on one target.
+        conversation: its id, by which the router keeps it on one target; empty: a new one.
         wanted_model: the model to begin with; empty: one that is loaded, or the first there is.
         clock: seconds; only differences count.
     """
@@ -49,6 +49,8 @@ class ChatPanel(Widget):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "stop", "Stop", id="chat.stop", tooltip="Stop the answer, keep its text"),
+        Binding("alt+up", "read", "Read", id="chat.read", tooltip="Into the answers", show=False),
+        Binding("alt+down", "write", "Write", id="chat.write", tooltip="To the prompt", show=False),
     ]
 
     models: var[tuple[ModelChoice, ...]] = var(())
@@ -89,7 +91,7 @@ class ChatPanel(Widget):
         self.conversation = Conversation(
             ask, conversation=conversation, ascii_only=ascii_only, clock=clock
         )
-        self.prompt = Prompt("Ask the cluster…", id="prompt")
+        self.prompt = Prompt("Ask the cluster", id="prompt")
         self._status = ChatStatus(ascii_only=ascii_only)
         self._clock = clock
         self._shown_s = 0.0
@@ -271,6 +273,12 @@ class ChatPanel(Widget):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         return action != "stop" or self.is_streaming or bool(self.session.queue)
+
+    def action_read(self) -> None:
+        self.transcript.focus()
+
+    def action_write(self) -> None:
+        self.focus_prompt()
 
     def action_stop(self) -> None:
         """Stop the answer; when none is written, forget the questions that wait."""

@@ -126,17 +126,17 @@ def advice(fault: Fault, has_text: bool) -> str:
     """What a person can do about a failed answer."""
     if has_text:
         return "What came is kept. ↑ in the empty prompt brings the question back."
-    return _ADVICE.get(fault.kind, "Try again, or ask another target: /node, /mode.")
+    return _ADVICE.get(fault.kind, "Try again, or let another node answer: /mode off NODE.")
 
 
 _ADVICE = {
-    FaultKind.REFUSED: "Nothing listens there: start the server, or ask another node (/node).",
-    FaultKind.TIMEOUT: "The server may be busy or hang: look at its row, or ask another node.",
-    FaultKind.UNREACHABLE: "Is the machine on, and is the network between? Another node: /node.",
+    FaultKind.REFUSED: "Nothing listens there: start the server.",
+    FaultKind.TIMEOUT: "The server may be busy or hang: its row says more.",
+    FaultKind.UNREACHABLE: "Is the machine on, and is the network between?",
     FaultKind.NAME: "Check how the host is spelt, or add it by its address.",
     FaultKind.TLS: "Check the certificate, or name its authority as ca_file in the settings.",
     FaultKind.UNAUTHORIZED: "Put the server's key under headers in the settings.",
-    FaultKind.RATE_LIMITED: "Wait a little, or ask another node (/node).",
+    FaultKind.RATE_LIMITED: "Wait a little, or let another node answer: /mode off NODE.",
     FaultKind.SATURATED: "Every place there is taken: wait a little, or add a node.",
     FaultKind.LOADING: "The model is still being loaded: try again in a moment.",
     FaultKind.NOT_FOUND: "Nobody has this model now: choose another (/model).",

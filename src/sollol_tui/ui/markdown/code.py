@@ -18,9 +18,6 @@ HIGHLIGHTED_LINES = 200
 HIGHLIGHTED_CHARACTERS = 20_000
 """A longer block keeps one colour."""
 
-STYLES = ("keyword", "string", "number", "comment", "call", "name", "added", "removed")
-"""The names of the styles that stand behind `code`."""
-
 _DOUBLE = r'"(?:[^"\\\n]|\\.)*"?'
 _SINGLE = r"'(?:[^'\\\n]|\\.)*'?"
 _BACKTICK = r"`(?:[^`\\]|\\.)*`?"

@@ -24,8 +24,8 @@ _FENCE_HEAD, _TABLE_HEAD = 1, 2  # lines that open them
 
 # An unfinished line that cannot become the beginning of another kind of block any more.
 _SURE = re.compile(r"(?!.*(?:```|~~~)).*[^\W\d_]{2}")
-# Left over in plain text these may still belong to something open: emphasis, code, a link.
-_OPEN_MARK = re.compile(r"[*_`\[\]<~!\\]")
+# Left over in plain text these may still find a partner: emphasis before a letter, code.
+_OPEN_MARK = re.compile(r"\*(?!\s)|(?<!\w)_(?!\s)|~~(?!\s)|`")
 _QUOTE = re.compile(r" {0,3}> ?")
 _ITEM = re.compile(r"( {0,3}(?:[-+*]|\d{1,9}[.)]))( {1,4}(?=[^ ])| (?= +[^ ])| *$)")
 
@@ -37,6 +37,7 @@ class Context(NamedTuple):
     numbers: dict[Place, int] = {}
     inside: bool = False  # the cut lies within a block of the top level
     blank: bool = False  # a blank line came before it
+    in_rows: bool = False  # the stub ends with the opening of a fence or a table
 
     @property
     def hidden_lines(self) -> int:
@@ -46,7 +47,6 @@ class Context(NamedTuple):
 class Cut(NamedTuple):
     line: int  # the first line that is not final, in lines of the parsed source
     context: Context
-    in_rows: bool = False  # of an open fence or table
 
 
 class ParagraphCut(NamedTuple):
@@ -58,13 +58,13 @@ class ParagraphCut(NamedTuple):
     context: Context
 
 
-def find_cut(found: Outline, lines: Sequence[str], hidden_lines: int) -> Cut | None:
+def find_cut(found: Outline, lines: Sequence[str], context: Context) -> Cut | None:
     """The last line before which nothing changes any more; None when there is none yet."""
     if not found.leaves:
         return None
-    last = found.leaves[-1]
+    last, hidden_lines = found.leaves[-1], context.hidden_lines
     if cut := _after_fence(last, lines, hidden_lines) or _before_open_block(
-        found.starts, lines, hidden_lines
+        found.starts, lines, context
     ):
         return cut
     if last.line <= hidden_lines and last.kind in ("fence", "table"):
@@ -112,29 +112,33 @@ def _after_fence(last: Leaf, lines: Sequence[str], hidden_lines: int) -> Cut | N
 
 
 def _before_open_block(
-    starts: Sequence[Start], lines: Sequence[str], hidden_lines: int
+    starts: Sequence[Start], lines: Sequence[str], context: Context
 ) -> Cut | None:
     """The deepest block or item that is open at the end and has an elder sibling: all before it is
     closed for good."""
     is_sure = bool(_SURE.match(lines[-1]))
+    # What follows the rows of a fence or table at once ends it; else the first line is no cut.
+    first_line = context.hidden_lines + (not context.in_rows)
     open_depth = 1 << 30
     for start in reversed(starts):
         if start.depth >= open_depth:
             continue
         open_depth = start.depth
-        if start.line <= hidden_lines:
+        if start.line < first_line:
             return None
         certain = is_sure or start.line < len(lines) - 1
         if start.sibling and certain and (stub := _stub(start.boxes, lines)):
-            return Cut(start.line, _context_at(start, stub, lines))
+            is_first = start.line == context.hidden_lines
+            blank = context.blank if is_first else is_blank(lines[start.line - 1])
+            return Cut(start.line, _context_at(start, stub, blank))
     return None
 
 
-def _context_at(start: Start, stub: _Stub, lines: Sequence[str]) -> Context:
+def _context_at(start: Start, stub: _Stub, blank: bool) -> Context:
     numbers = dict(stub.numbers)
     if start.number is not None:
         numbers[stub.text.count("\n"), len(start.boxes)] = start.number
-    return Context(stub.text, numbers, start.depth > 1, is_blank(lines[start.line - 1]))
+    return Context(stub.text, numbers, start.depth > 1, blank)
 
 
 def _in_rows(leaf: Leaf, lines: Sequence[str], hidden_lines: int) -> Cut | None:
@@ -151,7 +155,7 @@ def _in_rows(leaf: Leaf, lines: Sequence[str], hidden_lines: int) -> Cut | None:
     opened = lines[top : top + head]
     opening = "".join(f"{stub.indent}{line[len(stub.indent) :]}\n" for line in opened)
     blank = is_blank(lines[at - 1])
-    return Cut(at, Context(stub.text + opening, stub.numbers, blank=blank), in_rows=True)
+    return Cut(at, Context(stub.text + opening, stub.numbers, blank=blank, in_rows=True))
 
 
 def _is_plain_blank(text: str, at: int) -> bool:
@@ -160,8 +164,8 @@ def _is_plain_blank(text: str, at: int) -> bool:
 
 def _cut_at(leaf: Leaf, lines: Sequence[str], at: int) -> ParagraphCut | None:
     head = text = leaf.token.content[:at]
-    if any(t.type == "text" and _OPEN_MARK.search(t.content) for t in parse_inline(head)):
-        return None  # an unmatched mark there may still find its partner
+    if _may_be_open(head):
+        return None
     if not (stub := _stub(leaf.boxes, lines)):
         return None
     number = text.count("\n")
@@ -174,6 +178,22 @@ def _cut_at(leaf: Leaf, lines: Sequence[str], at: int) -> ParagraphCut | None:
     context = Context(stub.text, stub.numbers, inside=True)
     # The x keeps the rest a paragraph, whatever it begins with. It is not shown.
     return ParagraphCut(head, leaf.line + number, f"{stub.indent}x {rest.lstrip(' ')}", context)
+
+
+def _may_be_open(head: str) -> bool:
+    """Whether an unmatched mark in the text before a blank may still find its partner."""
+    tokens = parse_inline(head)
+    texts = [token.content for token in tokens if token.type == "text"]
+    if texts and tokens[-1].type == "text":
+        texts[-1] += " "  # what follows
+    return any(_OPEN_MARK.search(text) for text in texts) or _has_open_bracket(texts)
+
+
+def _has_open_bracket(texts: Sequence[str]) -> bool:
+    depth = 0
+    for bracket in re.findall(r"[\[\]]", "".join(texts)):
+        depth = max(0, depth + (1 if bracket == "[" else -1))
+    return depth > 0
 
 
 class _Stub(NamedTuple):

@@ -99,7 +99,7 @@ class MarkdownLines:
     def _advance(self) -> bool:
         """Parse, lay out, cut. True when a paragraph was cut: the rest is to be parsed again."""
         lines, found = self._parsed()
-        cut = find_cut(found, lines, self._context.hidden_lines)
+        cut = find_cut(found, lines, self._context)
         if cut is None and self._cut_paragraph(found, lines):
             return True
         self._lay_out(found, lines, cut)
@@ -120,7 +120,7 @@ class MarkdownLines:
             if is_hidden and leaf.kind not in ("fence", "table"):
                 continue  # a heading of the stub
             has_gap = not is_hidden and self._has_gap(leaf, lines, tops)
-            is_held = cut is not None and cut.in_rows and leaf is found.leaves[-1]
+            is_held = cut is not None and cut.context.in_rows and leaf is found.leaves[-1]
             for row in self._leaf_rows(leaf, is_held, has_gap):
                 is_final = cut is not None and row.source_line < cut.line
                 (self.final if is_final else self.tail).append(row.line)
@@ -179,7 +179,7 @@ class MarkdownLines:
             self._table_gap = has_gap and bool(len(self))
         room = layout.room_in(leaf.boxes, self.cells)
         spans = self._table.lay_out(self._all_rows(leaf), leaf.aligns, room, len(self._rows))
-        number = _END.line if is_held else max(leaf.line, hidden)
+        number = _END.line if is_held else leaf.line
         if self._table_gap:
             yield Row(number, layout.gap_in_boxes(leaf))
         for line in layout.in_boxes(leaf, spans):
@@ -193,8 +193,8 @@ class MarkdownLines:
 
     def _commit(self, cut: Cut, found: Outline, lines: Sequence[str]) -> None:
         last = found.leaves[-1]
-        rows = self._all_rows(last)[:-1] if cut.in_rows and last.kind == "table" else []
-        if cut.in_rows and last.kind == "fence":
+        rows = self._all_rows(last)[:-1] if cut.context.in_rows and last.kind == "table" else []
+        if cut.context.in_rows and last.kind == "fence":
             self._open_code = self._code_until(last, cut.line)
         self._rows = rows
         if not rows:
@@ -205,6 +205,8 @@ class MarkdownLines:
 
     def _cut_paragraph(self, found: Outline, lines: Sequence[str]) -> bool:
         if not found.leaves or (leaf := found.leaves[-1]).kind != "paragraph":
+            return False
+        if self._context.in_rows:  # of a table that has just ended and is not final yet
             return False
         if leaf.line > self._context.hidden_lines or not (cut := find_paragraph_cut(leaf, lines)):
             return False

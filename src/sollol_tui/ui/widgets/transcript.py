@@ -92,7 +92,7 @@ class MessageHandle:
         self._changed()
 
     def _changed(self) -> None:
-        self._transcript.message_changed(self._number)
+        self._transcript.message_changed(self._message, self._number)
 
 
 class Transcript(Pane):
@@ -156,7 +156,7 @@ class Transcript(Pane):
         number = len(self.history.messages)
         self.history.add(message)
         self._handles.append(MessageHandle(self, message, number))
-        self.message_changed(number)
+        self.message_changed(message, number)
         return self._handles[-1]
 
     def clear(self) -> None:
@@ -173,10 +173,12 @@ class Transcript(Pane):
         self._hint = tuple(lines)
         self._changed()
 
-    def message_changed(self, number: int) -> None:
+    def message_changed(self, message: Message, number: int) -> None:
         """A message is to be laid out again (told by its handle)."""
-        self._stale.add(number)
-        self._changed()
+        messages = self.history.messages
+        if number < len(messages) and messages[number] is message:  # it may be forgotten
+            self._stale.add(number)
+            self._changed()
 
     @property
     def unseen(self) -> int:
@@ -209,8 +211,8 @@ class Transcript(Pane):
 
     def _colour(self) -> None:
         """One closed code block a time, apart from the updates."""
-        number = min(self._uncoloured, key=self._urgency)
-        if not self.history.messages[number].colour_next():
+        number = min(self._uncoloured, key=self._urgency, default=None)
+        if number is not None and not self.history.messages[number].colour_next():
             self._uncoloured.discard(number)
         self.flush()
 
@@ -221,7 +223,7 @@ class Transcript(Pane):
         anchor = None if self.follows else self._anchor()
         if self._stale:
             first = min(self._stale)
-            self._lay_out()
+            self._lay_out_stale()
             self.history.recount(first)
         self._set_extent()
         self._hold(anchor)
@@ -231,7 +233,7 @@ class Transcript(Pane):
         """The width of the text: a blank column stays between it and the scroll bar."""
         return min(self._cells - 1, WIDEST)
 
-    def _lay_out(self) -> None:
+    def _lay_out_stale(self) -> None:
         started, rows, enough = time.thread_time(), 0, 2 * self.size.height
         for number in sorted(self._stale, key=self._urgency):
             if rows > enough and time.thread_time() - started > SLICE_S:

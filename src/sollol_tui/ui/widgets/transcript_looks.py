@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from rich.style import Style
+from textual.strip import Strip
 
-from sollol_tui.ui.markdown.code import STYLES as CODE_STYLES
-from sollol_tui.ui.text import STYLES
+from sollol_tui.ui.markdown import styles
+from sollol_tui.ui.text import STYLES, Line
 from sollol_tui.ui.widgets.looks import CLASSES, Looks
 
-MARKDOWN_STYLES = (
-    *("h1", "h2", "h3", "h4", "h5", "h6"),
-    *("strong", "em", "s", "codespan", "link", "marker", "bar", "quote", "th", "code", "label"),
-    *CODE_STYLES,
-    *("you", "thought", "seam", "model"),
-)
-TRANSCRIPT_CLASSES = CLASSES | {f"transcript--{name}" for name in MARKDOWN_STYLES}
+OURS = ("you", "thought", "seam", "model")
+"""What stands around the text of messages."""
 
-_COMPONENTS = {name: f"transcript--{name}" for name in MARKDOWN_STYLES} | {
+_MARKDOWN = (*styles.HEADINGS, *styles.INLINE, *styles.BLOCKS, *styles.CODE)
+_COMPONENTS = {name: f"transcript--{name}" for name in (*_MARKDOWN, *OURS)} | {
     name: f"pane--{name}" for name in STYLES
 }
+TRANSCRIPT_CLASSES = CLASSES | set(_COMPONENTS.values())
 
+# Our glyphs that other panes do not have.
 _MORE_ASCII = str.maketrans("◦▪╌┼■▾", "o-.+#v")
 
 
@@ -37,6 +36,7 @@ class TranscriptLooks(Looks):
             self._styles[names, ground] = style
         return style
 
-    def letters(self, text: str) -> str:
-        shown = super().letters(text)
-        return shown.translate(_MORE_ASCII) if self._ascii_only and not shown.isascii() else shown
+    def strip(self, line: Line, cells: int, ground: str = "row") -> Strip:
+        if self._ascii_only:
+            line = tuple((text.translate(_MORE_ASCII), names) for text, names in line)
+        return super().strip(line, cells, ground)

@@ -9,11 +9,13 @@ from __future__ import annotations
 import unicodedata
 from bisect import bisect_right
 from collections.abc import Sequence
-from typing import Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from sollol_tui.ui.markdown.plain import PlainLines
-from sollol_tui.ui.markdown.stream import MarkdownLines
 from sollol_tui.ui.text import Line, clean_block, wrap_line
+
+if TYPE_CHECKING:
+    from sollol_tui.ui.markdown.stream import MarkdownLines
 
 Role: TypeAlias = Literal["user", "assistant"]
 
@@ -136,6 +138,7 @@ class Message:
         self._head = list[Line]()
         self._foot = list[Line]()
         self._text: MarkdownLines | PlainLines = PlainLines(1)
+        self._markdown: MarkdownLines | None = None  # the same, when it is Markdown
         self._marks = list[_Placed]()
         self._harmless = Harmless()
         self._is_closed = False
@@ -167,7 +170,7 @@ class Message:
 
     @property
     def has_uncoloured(self) -> bool:
-        return isinstance(self._text, MarkdownLines) and self._text.has_uncoloured
+        return self._markdown is not None and self._markdown.has_uncoloured
 
     def lay_out(self, cells: int) -> None:
         """Bring the lines up to date: what is new, or everything for another width."""
@@ -186,8 +189,10 @@ class Message:
             self._close()
 
     def _begin(self, cells: int) -> None:
-        is_user = self.role == "user"
-        self._text = PlainLines(cells, "", YOU_BAR) if is_user else MarkdownLines(cells)
+        if self.role == "user":
+            self._text = PlainLines(cells, "", YOU_BAR)
+        else:
+            self._text = self._markdown = _markdown_lines(cells)
         self._cells, self._taken, self._marks = cells, 0, []
         self._harmless, self._is_closed = Harmless(), False
 
@@ -205,7 +210,7 @@ class Message:
 
     def colour_next(self) -> bool:
         """Colour one closed code block; False when there is none."""
-        return isinstance(self._text, MarkdownLines) and self._text.colour_next()
+        return self._markdown is not None and self._markdown.colour_next()
 
     @property
     def height(self) -> int:
@@ -317,6 +322,13 @@ def _joined(parts: Sequence[str | _Mark]) -> list[str | _Mark]:
             texts = []
         joined.append(part)
     return [*joined, "".join(texts)] if texts else joined
+
+
+def _markdown_lines(cells: int) -> MarkdownLines:
+    """Loaded with the first answer, not with the screen."""
+    from sollol_tui.ui.markdown.stream import MarkdownLines
+
+    return MarkdownLines(cells)
 
 
 def _wrapped(line: Line, cells: int) -> list[Line]:
