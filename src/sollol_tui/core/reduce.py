@@ -199,8 +199,10 @@ def _first_look_ended(snapshot: ClusterSnapshot, _: FirstLookEnded) -> ClusterSn
 
 
 def _node_drained(snapshot: ClusterSnapshot, event: NodeDrained) -> ClusterSnapshot:
+    others = tuple(url for url in snapshot.drained if url != event.url)
     return snapshot._replace(
-        nodes=swapped(snapshot.nodes, event.url, lambda n: n._replace(drained=event.drained))
+        nodes=swapped(snapshot.nodes, event.url, lambda n: n._replace(drained=event.drained)),
+        drained=(*others, event.url) if event.drained else others,
     )
 
 

@@ -273,6 +273,7 @@ class ClusterSnapshot(NamedTuple):
     totals: Totals = Totals()
     looked: bool = False  # every target was looked at once
     rules: HealthRules = HealthRules()
+    drained: tuple[str, ...] = ()  # nodes that get nothing new, known at the moment or not
 
     def node(self, url: str) -> NodeState | None:
         return next((n for n in self.nodes if n.url == url), None)

@@ -28,7 +28,7 @@ def merge_targets(snapshot: ClusterSnapshot, event: TargetsFound) -> ClusterSnap
         snapshot.nodes,
         {n.url: n for n in event.nodes},
         event.source,
-        lambda found: NodeState(found.url, short_name(found.url, OLLAMA_PORT)),
+        lambda found: _new_node(found, snapshot),
         _tell_node,
     )
     coordinators = _merged(
@@ -66,6 +66,11 @@ def name_backends(
         return snapshot
     backends = sorted((*snapshot.backends, *added), key=lambda b: b.address)
     return snapshot._replace(backends=tuple(backends))
+
+
+def _new_node(found: FoundNode, snapshot: ClusterSnapshot) -> NodeState:
+    name = short_name(found.url, OLLAMA_PORT)
+    return NodeState(found.url, name, drained=found.url in snapshot.drained)
 
 
 def _tell_node(state: NodeState, found: FoundNode) -> NodeState:

@@ -9,15 +9,16 @@ from __future__ import annotations
 import asyncio
 import importlib
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sollol_tui.core.asks import AskEvent, AskRequest
-from sollol_tui.core.events import ModeChosen, TargetsFound
+from sollol_tui.core.events import ModeChosen, NodeDrained, TargetsFound
 from sollol_tui.core.ids import (
     CoordinatorUrl,
+    NodeUrl,
     host_of,
     parse_backend_address,
     parse_node_url,
@@ -40,6 +41,7 @@ from sollol_tui.io.kept import Kept, read_kept, write_kept
 
 if TYPE_CHECKING:
     from sollol_tui.core.orders import Order, Planned
+    from sollol_tui.core.statistics import Stats
     from sollol_tui.engine.runtime import Runtime
     from sollol_tui.engine.supervisor import Supervisor
     from sollol_tui.io.log_file import LogFile
@@ -58,6 +60,7 @@ class Engine:
         clock: seconds since the epoch.
         supervises: whether it may look after a coordinator: take over the one of an earlier run,
             start and stop. A program that only looks must not, or its end would stop that one.
+        data_dir: where the record of requests is kept; None keeps none.
     """
 
     def __init__(
@@ -67,9 +70,11 @@ class Engine:
         clock: Callable[[], float] = time.time,
         *,
         supervises: bool = True,
+        data_dir: Path | None = None,
     ) -> None:
         self.settings = settings
         self._state_dir = state_dir
+        self._data_dir = data_dir
         self._supervises = supervises and not settings.read_only
         self._kept = read_kept(state_dir) if state_dir is not None else Kept()
         self._mode_is_chosen = settings.mode is not None or self._kept.mode is not None
@@ -86,7 +91,12 @@ class Engine:
         module = await asyncio.to_thread(importlib.import_module, "sollol_tui.engine.runtime")
         self._tell_targets()
         async with module.opened(
-            self.settings, self.store, self.ledger, self._state_dir, self._supervises
+            self.settings,
+            self.store,
+            self.ledger,
+            self._state_dir,
+            self._supervises,
+            self._data_dir,
         ) as runtime:
             self._runtime = runtime
             self._started.set()
@@ -201,6 +211,24 @@ class Engine:
         self._tell_hand()
         return True
 
+    def drain(self, url: str, drained: bool = True) -> None:
+        """Give a node no new requests, also in later runs; those that run there finish.
+
+        `drained=False` takes it back. Raises `ValueError` when no such node is known.
+        """
+        if self.store.snapshot.node(url) is None:
+            raise ValueError(f"{url} is no node that is known")
+        self.store.apply(NodeDrained(NodeUrl(url), drained))
+        self._keep(self._kept._replace(drained=self.store.snapshot.drained))
+
+    def stats(self, now_s: float, window_s: float = 900.0) -> Stats:
+        """Figures of our requests by path, target, backend and model, of this run and earlier ones.
+
+        `window_s` is how far back its `recent` figures go. Cheap: the same object again until a
+        request ends or gets older than that.
+        """
+        return self.ledger.stats(now_s, window_s)
+
     def keep_model(self, model: str) -> None:
         """Remember the model that was chosen last."""
         self._keep(self._kept._replace(model=model))
@@ -229,22 +257,8 @@ class Engine:
         return order._replace(host=host_of(url), port=port_of(url) or order.port)
 
     def _tell_targets(self) -> None:
-        """Tell the store what the settings name, source by source."""
-        settings = self.settings
-        nodes = [FoundNode(n.url, n.source, n.name) for n in settings.nodes]
-        backends = [FoundBackend(b.address, b.source) for b in settings.backends]
-        coordinators = [FoundCoordinator(c.url, c.source, c.name) for c in settings.coordinators]
-        found = [f.source for f in nodes] + [f.source for f in backends]
-        found += [f.source for f in coordinators]
-        for source in dict.fromkeys(found):
-            self.store.apply(
-                TargetsFound(
-                    source,
-                    tuple(n for n in nodes if n.source == source),
-                    tuple(b for b in backends if b.source == source),
-                    tuple(c for c in coordinators if c.source == source),
-                )
-            )
+        for found in _named_in(self.settings):
+            self.store.apply(found)
         self._tell_hand()
 
     def _tell_hand(self) -> None:
@@ -280,6 +294,22 @@ class Engine:
             self.store.log("warn", "app", "", text)
 
 
+def _named_in(settings: Settings) -> Iterator[TargetsFound]:
+    """What the settings name, source by source."""
+    nodes = [FoundNode(n.url, n.source, n.name) for n in settings.nodes]
+    backends = [FoundBackend(b.address, b.source) for b in settings.backends]
+    coordinators = [FoundCoordinator(c.url, c.source, c.name) for c in settings.coordinators]
+    sources = [f.source for f in nodes] + [f.source for f in backends]
+    sources += [f.source for f in coordinators]
+    for source in dict.fromkeys(sources):
+        yield TargetsFound(
+            source,
+            tuple(n for n in nodes if n.source == source),
+            tuple(b for b in backends if b.source == source),
+            tuple(c for c in coordinators if c.source == source),
+        )
+
+
 def _first_snapshot(settings: Settings, kept: Kept) -> ClusterSnapshot:
     rules = HealthRules(
         settings.poll_interval_s,
@@ -298,4 +328,5 @@ def _first_snapshot(settings: Settings, kept: Kept) -> ClusterSnapshot:
         pinned=kept.pinned,
         registry=registry,
         rules=rules,
+        drained=kept.drained,
     )

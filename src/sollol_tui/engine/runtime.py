@@ -26,6 +26,7 @@ from sollol_tui.engine.ledger import Ledger
 from sollol_tui.engine.looks import Looks
 from sollol_tui.engine.planning import Planner
 from sollol_tui.engine.pollers import PROCESSES, Pollers
+from sollol_tui.engine.recorder import Recorder
 from sollol_tui.engine.requests import Requests
 from sollol_tui.engine.store import Store
 from sollol_tui.engine.supervisor import Supervisor
@@ -44,6 +45,7 @@ class Runtime:
         group: asyncio.TaskGroup,
         state_dir: Path | None,
         supervises: bool = True,
+        data_dir: Path | None = None,
     ) -> None:
         self._settings = settings
         self.url = managed_url(settings)
@@ -55,6 +57,7 @@ class Runtime:
         self.requests = Requests(settings, store, ledger, self._open_stream)
         self.requests.on_failure = self.pollers.wake
         self.planner = Planner(settings, self.looks.prober)
+        self.recorder = Recorder(ledger, store, data_dir) if data_dir else None
         self._found = FoundRun(state_dir, self.url) if state_dir else None
         self.supervisor: Supervisor | None = None
         if state_dir and supervises:
@@ -67,6 +70,8 @@ class Runtime:
         self.looks.ours = self._our_pids
         self.looks.extra_headers = self._key_of
         self.pollers.start()
+        if self.recorder is not None:
+            self.recorder.start(self._group)
         if self.supervisor is not None:
             self._group.create_task(self.supervisor.adopt(), name="adopt")
 
@@ -78,6 +83,8 @@ class Runtime:
             await self.supervisor.close(self.leaves_coordinator)
         await self.looks.aclose()
         await self.http.aclose()
+        if self.recorder is not None:
+            await self.recorder.aclose()
 
     async def bring_up(self, request: AskRequest) -> AsyncGenerator[AskEvent, None]:
         """Start the coordinator that a request needs, when nothing serves its model yet."""
@@ -155,11 +162,12 @@ async def opened(
     ledger: Ledger,
     state_dir: Path | None = None,
     supervises: bool = True,
+    data_dir: Path | None = None,
 ) -> AsyncIterator[Runtime]:
     """A runtime that polls until it is left. A bug in one of its tasks ends it with that error."""
     failure: Exception | None = None
     async with asyncio.TaskGroup() as group:
-        runtime = Runtime(settings, store, ledger, group, state_dir, supervises)
+        runtime = Runtime(settings, store, ledger, group, state_dir, supervises, data_dir)
         runtime.start()
         try:
             yield runtime
