@@ -89,6 +89,17 @@ async def test_a_narrow_screen_shows_one_pane_and_the_tail_of_the_events() -> No
         await until(pilot, lambda: panes_in_sight(app) == {"events"})
 
 
+async def test_a_narrow_screen_with_many_rows_shows_all_servers_at_once() -> None:
+    app = SollolApp(StillEngine(FULL))
+    async with app.run_test(size=(95, 55)) as pilot:
+        await until_shown(pilot, "codellama:34b", "gpu-rig", "10.0.0.12", "first entry")
+        assert panes_in_sight(app) == {"coordinator", "nodes", "rpc", "events"}
+        await pilot.press("6")
+        await until(pilot, lambda: panes_in_sight(app) == {"chat"})
+        await pilot.press("escape", "z")
+        await until(pilot, lambda: panes_in_sight(app) == {"nodes"})
+
+
 async def test_a_tiny_terminal_says_what_it_needs_and_recovers() -> None:
     app = SollolApp(StillEngine(FULL))
     async with app.run_test(size=(80, 24)) as pilot:

@@ -11,6 +11,8 @@ TWO = (110, 32)
 THREE = (170, 45)
 TALL_ROWS = 32  # from here the tail of the events is a longer one
 FLAT_ROWS = 18  # below it there is no room for a tail
+STACK_ROWS = 40  # from here one column has room for the three lists of servers at once
+STACKED = ("coordinator", "nodes", "rpc", "events")
 
 
 def arrangement(columns: int, rows: int) -> Arrangement:
@@ -22,13 +24,16 @@ def arrangement(columns: int, rows: int) -> Arrangement:
     return "two" if columns >= TWO[0] and rows >= TWO[1] else "one"
 
 
-def classes(columns: int, rows: int, *, is_zoomed: bool) -> dict[str, bool]:
-    """The state classes of the dashboard, all that there are, on or off."""
+def classes(columns: int, rows: int, *, shown: str, is_zoomed: bool) -> dict[str, bool]:
+    """The state classes of the dashboard, all that there are, on or off. `shown`: the pane that
+    has the focus."""
     wanted = arrangement(columns, rows)
     if is_zoomed and wanted != "tiny":
         wanted = "one"
     flags = {f"-{name}": name == wanted for name in ("tiny", "one", "two", "three")}
     flags["-zoomed"] = is_zoomed
+    is_high = wanted == "one" and rows >= STACK_ROWS
+    flags["-stack"] = is_high and not is_zoomed and shown in STACKED
     flags["-tall"] = rows >= TALL_ROWS
     flags["-flat"] = rows < FLAT_ROWS
     return flags

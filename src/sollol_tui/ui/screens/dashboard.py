@@ -92,7 +92,7 @@ class DashboardScreen(SteadyScreen[None]):
 
     def _arrange(self) -> None:
         columns, rows = self.app.size
-        classes = arrangement.classes(columns, rows, is_zoomed=self._is_zoomed)
+        classes = arrangement.classes(columns, rows, shown=self.current, is_zoomed=self._is_zoomed)
         classes |= {f"-show-{pane}": pane == self.current for pane in PANES}
         self.update_classes(classes, animate=False)
         self._fit_rows()
