@@ -104,6 +104,17 @@ def test_an_engine_that_fails_is_shown_and_the_screen_stays(screens: Screens) ->
     assert terminal.child.poll() is None
 
 
+def test_what_is_typed_ahead_arrives_where_it_was_meant_to(screens: Screens) -> None:
+    terminal = screens.open(columns=80, rows=24)
+    terminal.send(b"6mind the gap?")
+    terminal.wait_for("mind the gap?")
+    terminal.output = b""
+    terminal.send(b"\x1b")
+    terminal.wait_for("? Help")  # an Escape is one when nothing follows it for a while
+    terminal.send(b":mode task\r")
+    terminal.wait_for("Mode task, from the next request on.")
+
+
 def test_control_codes_of_a_name_do_not_reach_the_terminal(screens: Screens) -> None:
     terminal = screens.open("broken", columns=200, rows=60)
     terminal.send(b":status\r")

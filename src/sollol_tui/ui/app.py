@@ -158,10 +158,12 @@ class SollolApp(App[None]):
         self.tell_bug("an answer", event.error)
 
     def tell_bug(self, what: str, error: BaseException) -> None:
-        """A bug that does not end the program: said, and reported in a file."""
+        """A bug that does not end the program: said, logged, and reported in a file."""
         path = crash.write_report(error, self._state_dir)
         where = f" The report is {path}." if path else ""
-        self.tell(f"A bug stopped {what}: {error!r}.{where}", refused=True)
+        sentence = f"A bug stopped {what}: {error!r}.{where}"
+        self.engine.store.log("error", "app", "", sentence)
+        self.tell(sentence, refused=True)
 
     def _fatal_error(self) -> None:
         """Textual prints local variables here; a person gets one sentence and a file instead."""

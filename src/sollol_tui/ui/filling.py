@@ -103,11 +103,9 @@ class Panes:
         found = {pane: name for name, pane in self.by_name.items()}
         return next((found[node] for node in widget.ancestors_with_self if node in found), None)
 
-    def focus(self, name: str) -> None:
-        if name != "chat":
-            self.by_name[name].focus()
-        elif self.chat is not None:
-            self.chat.focus_prompt()
+    def takes_focus(self, name: str) -> Widget:
+        """The widget of a pane that the keys go to."""
+        return self.chat.prompt if name == "chat" and self.chat else self.by_name[name]
 
     # Data
 

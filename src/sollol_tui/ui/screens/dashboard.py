@@ -88,7 +88,7 @@ class DashboardScreen(SteadyScreen[None]):
     def _keep_focus(self) -> None:
         """A pane that had to be hidden lost its focus: what is shown now takes it."""
         if self.focused is None and not self.has_class("-tiny"):
-            self.panes.focus(self.current)
+            self.set_focus(self.panes.takes_focus(self.current))
 
     def _arrange(self) -> None:
         columns, rows = self.app.size
@@ -160,7 +160,7 @@ class DashboardScreen(SteadyScreen[None]):
         if pane == "chat":
             self.bring_chat()
         self._set_current(pane)
-        self.panes.focus(pane)
+        self.set_focus(self.panes.takes_focus(pane))  # at once: what is typed next is meant for it
 
     def step_pane(self, by: int) -> None:
         self.show_pane(PANES[(PANES.index(self.current) + by) % len(PANES)])
