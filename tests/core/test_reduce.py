@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sollol_tui.core.coordinators import may_probe, rates
+from sollol_tui.core.coordinators import rates
 from sollol_tui.core.events import (
     BackendLooked,
     CoordinatorLooked,
@@ -17,6 +17,7 @@ from sollol_tui.core.events import (
     TargetsFound,
 )
 from sollol_tui.core.faults import Fault, FaultKind
+from sollol_tui.core.holding import may_probe
 from sollol_tui.core.ids import BackendAddress, CoordinatorUrl, NodeUrl
 from sollol_tui.core.reduce import reduce
 from sollol_tui.core.reports import (

@@ -173,7 +173,8 @@ def test_bad_entries_are_noted_and_the_rest_is_read() -> None:
 
 def test_a_registered_gpu_worker_is_told_with_its_devices_and_its_age() -> None:
     (backend,) = read("sollol:rpc:node:192.0.2.2:50052", GPU_NODE, ttl_s=3590).backends
-    assert backend == ("192.0.2.2:50052", "redis", 10.0, "RTX 3090 19.2 GiB · CPU 11.7 GiB")
+    assert backend[:4] == ("192.0.2.2:50052", "redis", 10.0, "RTX 3090 19.2 GiB · CPU 11.7 GiB")
+    assert not backend.beats
 
 
 def test_a_registered_cpu_worker_is_told_with_its_memory() -> None:

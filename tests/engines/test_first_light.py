@@ -23,8 +23,8 @@ from sollol_tui.core.asks import (
     Finished,
     Routed,
 )
-from sollol_tui.core.coordinators import may_probe
 from sollol_tui.core.faults import FaultKind
+from sollol_tui.core.holding import may_probe
 from sollol_tui.core.ids import BackendAddress, parse_coordinator_url, parse_node_url
 from sollol_tui.core.settings import CoordinatorSetting, NodeSetting, Settings
 from sollol_tui.core.state import (

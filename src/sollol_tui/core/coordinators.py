@@ -5,14 +5,11 @@ from __future__ import annotations
 from typing import TypeVar
 
 from sollol_tui.core import health
-from sollol_tui.core.events import CoordinatorLooked, CoordinatorStepped, ProcessesSeen
+from sollol_tui.core.events import CoordinatorLooked, ProcessesSeen
 from sollol_tui.core.faults import Fault, FaultKind
-from sollol_tui.core.ids import BackendAddress, CoordinatorUrl
+from sollol_tui.core.holding import hold_backends, runs
 from sollol_tui.core.reports import CoordinatorReport, ServerProcess
-from sollol_tui.core.rpc_version import compatible
 from sollol_tui.core.state import (
-    BackendState,
-    BackendStatus,
     ClusterSnapshot,
     CoordinatorState,
     CoordinatorStatus,
@@ -22,31 +19,15 @@ from sollol_tui.core.state import (
     ServerCounters,
     Slot,
 )
-from sollol_tui.core.targets import name_backends
+from sollol_tui.core.supervised import (
+    is_anothers,
+    of_another,
+    told_by_supervisor,
+    with_own_process,
+    without_run,
+)
 
 Value = TypeVar("Value")
-
-_GONE = {CoordinatorStatus.STOPPED, CoordinatorStatus.FAILED, CoordinatorStatus.QUARANTINED}
-_STATUSES = {
-    "probing": CoordinatorStatus.STARTING,
-    "starting": CoordinatorStatus.STARTING,
-    "connecting": CoordinatorStatus.STARTING,
-    "loading": CoordinatorStatus.LOADING,
-    "warming": CoordinatorStatus.LOADING,
-    "ready": CoordinatorStatus.READY,
-    "stalled": CoordinatorStatus.STALLED,
-    "stopping": CoordinatorStatus.STOPPING,
-    "stopped": CoordinatorStatus.STOPPED,
-    "failed": CoordinatorStatus.FAILED,
-    "quarantined": CoordinatorStatus.QUARANTINED,
-}
-_HOLDING = {
-    CoordinatorStatus.STARTING,
-    CoordinatorStatus.LOADING,
-    CoordinatorStatus.READY,
-    CoordinatorStatus.STALLED,
-    CoordinatorStatus.STOPPING,
-}
 
 
 def looked(snapshot: ClusterSnapshot, event: CoordinatorLooked) -> ClusterSnapshot:
@@ -70,13 +51,14 @@ def _after_silence(
     state: CoordinatorState, fault: Fault, at_s: float, rules: HealthRules
 ) -> CoordinatorState:
     counts = Health(state.health.failures + 1)
-    status = health.coordinator_failed(state.status, counts.failures, fault, rules)
-    if state.supervised and status is not CoordinatorStatus.STALLED:
-        status = state.status  # whoever started it knows how it is
     confirm = counts.failures < rules.failures_to_down
     due_at_s = health.next_look_at_s(at_s, counts, rules, confirm)
+    looked = health.coordinator_failed(state.status, counts.failures, fault, rules)
+    status = told_by_supervisor(state, looked) or looked
+    if state.supervised and status is not CoordinatorStatus.STALLED:
+        return state._replace(health=counts._replace(next_look_at_s=due_at_s), asked_at_s=at_s)
     gone = status in {CoordinatorStatus.STOPPED, CoordinatorStatus.FAILED}
-    cleared = _without_run(state) if gone else state
+    cleared = without_run(state) if gone else state
     return cleared._replace(
         status=status,
         fault=fault,
@@ -85,22 +67,18 @@ def _after_silence(
     )
 
 
-def _without_run(state: CoordinatorState) -> CoordinatorState:
-    """What stays known of a coordinator that does not run."""
-    return CoordinatorState(state.url, state.name, state.sources, in_flight=state.in_flight)
-
-
 def _after_answer(
     state: CoordinatorState, report: CoordinatorReport, at_s: float, rules: HealthRules
 ) -> CoordinatorState:
+    if is_anothers(state, at_s - report.latency_ms / 1000):
+        state = of_another(state)
     counts = Health(0, state.health.successes + 1)
     due_at_s = health.next_look_at_s(at_s, counts, rules, confirm=report.loading)
     prefill_tps, decode_tps = rates(state.counters, report.counters)
     slots = report.slots if report.slots is not None else state.slots
     moved_at_s = _moved_at_s(state, slots, at_s)
-    status = health.coordinator_answered(report.loading, state.status)
-    if state.supervised and state.status is not CoordinatorStatus.STALLED:
-        status = state.status
+    answered = health.coordinator_answered(report.loading, state.status)
+    status = told_by_supervisor(state, answered) or answered
     status, fault = _progress_words(status, slots, at_s - moved_at_s, rules, report.fault)
     return state._replace(
         status=status,
@@ -185,43 +163,6 @@ def _rate(tokens: float, seconds: float) -> float | None:
     return tokens / seconds if tokens > 0 and seconds > 0 else None
 
 
-def stepped(snapshot: ClusterSnapshot, event: CoordinatorStepped) -> ClusterSnapshot:
-    """The supervisor moved a coordinator of ours: its word counts, not that of a look."""
-    coordinators = tuple(
-        _after_step(c, event) if c.url == event.url else c for c in snapshot.coordinators
-    )
-    return hold_backends(snapshot._replace(coordinators=coordinators), event.at_s)
-
-
-def _after_step(state: CoordinatorState, event: CoordinatorStepped) -> CoordinatorState:
-    status = _STATUSES[event.phase]
-    gone = status in _GONE or event.phase == "probing"  # nothing runs, nothing is held
-    base = _without_run(state) if gone else state
-    plan = event.plan or (None if event.phase == "probing" else state.plan)
-    same_phase = state.phase == event.phase
-    problem = event.problems[0] if event.problems else None
-    return base._replace(
-        status=status,
-        phase=str(event.phase),
-        phase_at_s=state.phase_at_s if same_phase else event.at_s,
-        pid=event.pid,
-        owner=Owner.OURS if status not in _GONE else None,
-        supervised=status is not CoordinatorStatus.STOPPED,
-        progress=event.progress,
-        expected_s=event.expected_s or state.expected_s,
-        problems=event.problems,
-        retry_at_s=event.retry_at_s,
-        plan=plan,
-        shards=None if gone else event.shards or state.shards,
-        model=(plan.model if plan else None) or base.model,
-        model_path=(plan.path if plan else None) or base.model_path,
-        backends=() if gone else plan.backends if plan else state.backends,
-        fault=Fault(FaultKind.SERVER, problem.sentence) if problem else None,
-        seen_at_s=state.seen_at_s if gone else event.at_s,
-        started_at_s=None if gone else state.started_at_s or event.at_s,
-    )
-
-
 def processes_seen(snapshot: ClusterSnapshot, event: ProcessesSeen) -> ClusterSnapshot:
     """The process table was read: whose each coordinator is, and what it holds."""
     local = dict(event.local)
@@ -239,7 +180,11 @@ def _with_process(
 ) -> CoordinatorState:
     if process is None:
         return state if state.supervised else _process_gone(state, event.at_s)
-    base = state if state.pid in {None, process.pid} else _without_run(state)
+    if event.at_s <= (state.phase_at_s or 0.0):
+        return state  # read before its supervisor moved it
+    if state.supervised and state.pid is not None:
+        return with_own_process(state, process)
+    base = state if state.pid in {None, process.pid} else without_run(state)
     return base._replace(
         pid=process.pid,
         owner=Owner.OURS if process.pid in event.ours else Owner.ADOPTED,
@@ -253,91 +198,15 @@ def _with_process(
 
 def _process_gone(state: CoordinatorState, at_s: float) -> CoordinatorState:
     if state.pid is None:  # a port that answers without a readable process: not ours to know
-        alive = state.status in _HOLDING
+        alive = runs(state)
         return state._replace(owner=Owner.ADOPTED if alive else None)
     ended = Fault(FaultKind.REFUSED, f"process {state.pid} ended")
-    return _without_run(state)._replace(
+    return without_run(state)._replace(
         status=CoordinatorStatus.STOPPED,
         fault=ended,
         asked_at_s=at_s,
         health=Health(1, 0, at_s + health.CONFIRM_S),
     )
-
-
-def hold_backends(snapshot: ClusterSnapshot, at_s: float) -> ClusterSnapshot:
-    """The backends with who holds them.
-
-    A running coordinator keeps one connection to each of its backends for as long as it is not
-    asleep (llama.cpp RPC:2145): they are ATTACHED, and DOWN the moment that connection breaks.
-    """
-    holders: dict[BackendAddress, CoordinatorUrl] = {}
-    lost: set[BackendAddress] = set()
-    for coordinator in snapshot.coordinators:
-        if _holds(coordinator):
-            holders.update(dict.fromkeys(coordinator.backends, coordinator.url))
-            lost.update(coordinator.lost_backends)
-    named = name_backends(snapshot, holders)
-    backends = tuple(
-        _held(b, holders.get(b.address), b.address in lost, at_s) for b in named.backends
-    )
-    return named if backends == named.backends else named._replace(backends=backends)
-
-
-def _held(
-    backend: BackendState, holder: CoordinatorUrl | None, lost: bool, at_s: float
-) -> BackendState:
-    if lost and backend.attached_to is not None:
-        fault = Fault(FaultKind.CUT, "its connection to the coordinator broke")
-        return backend._replace(
-            status=BackendStatus.DOWN, attached_to=None, fault=fault, health=Health()
-        )
-    if holder is not None and not lost:
-        return backend._replace(
-            status=BackendStatus.ATTACHED, attached_to=holder, fault=None, seen_at_s=at_s
-        )
-    if backend.attached_to is not None:  # let go: look at it at once
-        return backend._replace(
-            status=BackendStatus.UNKNOWN, attached_to=None, fault=None, health=Health()
-        )
-    return backend
-
-
-def _holds(coordinator: CoordinatorState) -> bool:
-    """Whether it has its backends now. A process that runs has, looked at or not."""
-    runs = coordinator.status in _HOLDING or coordinator.pid is not None
-    return runs and not coordinator.sleeping
-
-
-def may_probe(snapshot: ClusterSnapshot, address: BackendAddress) -> bool:
-    """Whether a probe of that backend disturbs nobody: no running coordinator names it."""
-    return not any(
-        address in c.backends and address not in c.lost_backends and _holds(c)
-        for c in snapshot.coordinators
-    )
-
-
-def compare_protocols(snapshot: ClusterSnapshot) -> ClusterSnapshot:
-    """Idle backends against the protocol that the coordinator's backends speak.
-
-    No endpoint of llama-server tells its RPC version; the backends that it holds were accepted
-    by it, so they speak it.
-    """
-    spoken = next(
-        (b.protocol for b in snapshot.backends if b.attached_to is not None and b.protocol), None
-    )
-    if spoken is None:
-        return snapshot
-    backends = tuple(_compared(b, spoken) for b in snapshot.backends)
-    return snapshot if backends == snapshot.backends else snapshot._replace(backends=backends)
-
-
-def _compared(backend: BackendState, spoken: str) -> BackendState:
-    if backend.status is not BackendStatus.IDLE or backend.protocol is None:
-        return backend
-    if compatible(spoken, backend.protocol):
-        return backend
-    fault = Fault(FaultKind.PROTOCOL, f"speaks {backend.protocol}, the coordinator speaks {spoken}")
-    return backend._replace(status=BackendStatus.INCOMPATIBLE, fault=fault)
 
 
 def let_down(state: CoordinatorState, fault: Fault, at_s: float) -> CoordinatorState:
@@ -348,7 +217,7 @@ def let_down(state: CoordinatorState, fault: Fault, at_s: float) -> CoordinatorS
         return state._replace(status=CoordinatorStatus.LOADING)
     if fault.kind is FaultKind.REFUSED:
         stopped = CoordinatorStatus.STOPPED
-        return _without_run(state)._replace(status=stopped, fault=fault, health=Health(1, 0, at_s))
+        return without_run(state)._replace(status=stopped, fault=fault, health=Health(1, 0, at_s))
     if fault.kind is FaultKind.CUT:
         return state._replace(health=Health(state.health.failures, 0, at_s), fault=fault)
     return state

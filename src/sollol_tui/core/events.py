@@ -59,12 +59,13 @@ class CoordinatorStepped(NamedTuple):
     retry_at_s: float | None = None
     plan: CoordinatorPlan | None = None
     shards: ShardMap | None = None
+    backends: tuple[BackendAddress, ...] = ()  # that it holds, when no plan tells
 
 
 class ProcessesSeen(NamedTuple):
     """Which coordinators belong to this host, and the process of each, if one runs.
 
-    `ours` are the pids that this program started.
+    `at_s` is when the reading began. `ours` are the pids that this program started.
     """
 
     at_s: float
@@ -76,6 +77,14 @@ class BackendLooked(NamedTuple):
     address: BackendAddress
     at_s: float
     report: BackendReport
+
+
+class HostLooked(NamedTuple):
+    """The host of a backend that may not be asked itself was looked at, at another port."""
+
+    address: BackendAddress
+    at_s: float
+    answered: bool
 
 
 class RegistryLooked(NamedTuple):
@@ -130,6 +139,7 @@ Event: TypeAlias = (
     | CoordinatorStepped
     | ProcessesSeen
     | BackendLooked
+    | HostLooked
     | RegistryLooked
     | FirstLookEnded
     | ModeChosen

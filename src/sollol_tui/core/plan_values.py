@@ -91,6 +91,7 @@ class CoordinatorPlan(NamedTuple):
     argv: tuple[str, ...]
     gpu_layers: int
     backends: tuple[BackendAddress, ...]  # those that it uses, in their order
+    left_out: tuple[BackendAddress, ...] = ()  # free ones that it does without
 
     @property
     def startable(self) -> bool:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
-from sollol_tui.core import coordinators, health
+from sollol_tui.core import coordinators, health, holding, presence, supervised
 from sollol_tui.core.events import (
     BackendLooked,
     CoordinatorLooked,
     CoordinatorStepped,
     Event,
     FirstLookEnded,
+    HostLooked,
     ModeChosen,
     NodeDrained,
     NodeLooked,
@@ -41,7 +43,9 @@ State = TypeVar("State", bound=tuple[Any, ...])
 def reduce(snapshot: ClusterSnapshot, event: Event) -> ClusterSnapshot:
     """The snapshot after the event. Untouched parts keep their identity."""
     step: Callable[[ClusterSnapshot, Any], ClusterSnapshot] = _STEPS[type(event)]
-    return step(snapshot, event)
+    after = step(snapshot, event)
+    same = after.backends is snapshot.backends and after.coordinators is snapshot.coordinators
+    return after if same else holding.offer_replans(after)
 
 
 def swapped(
@@ -104,7 +108,7 @@ def _backend_looked(snapshot: ClusterSnapshot, event: BackendLooked) -> ClusterS
         )
 
     after = snapshot._replace(backends=swapped(snapshot.backends, event.address, change))
-    return coordinators.compare_protocols(after)
+    return holding.compare_protocols(after)
 
 
 def _registry_looked(snapshot: ClusterSnapshot, event: RegistryLooked) -> ClusterSnapshot:
@@ -113,11 +117,24 @@ def _registry_looked(snapshot: ClusterSnapshot, event: RegistryLooked) -> Cluste
         after = known._replace(
             status=RegistryStatus.DOWN, fault=event.result, asked_at_s=event.at_s
         )
-    else:
-        after = known._replace(
-            status=RegistryStatus.UP, fault=None, seen_at_s=event.at_s, asked_at_s=event.at_s
-        )
-    return snapshot._replace(registry=after)
+        return snapshot._replace(registry=after)
+    after = known._replace(
+        status=RegistryStatus.UP, fault=None, seen_at_s=event.at_s, asked_at_s=event.at_s
+    )
+    backends = snapshot.backends
+    for found in event.result.backends:
+        if found.beats and found.age_s is not None:
+            beat = partial(presence.heartbeat_seen, at_s=event.at_s - found.age_s)
+            backends = swapped(backends, found.address, beat)
+    return holding.hold_backends(snapshot._replace(registry=after, backends=backends), event.at_s)
+
+
+def _host_looked(snapshot: ClusterSnapshot, event: HostLooked) -> ClusterSnapshot:
+    def change(backend: BackendState) -> BackendState:
+        return presence.host_looked(backend, event.at_s, event.answered)
+
+    after = snapshot._replace(backends=swapped(snapshot.backends, event.address, change))
+    return holding.hold_backends(after, event.at_s)
 
 
 def _request_claimed(snapshot: ClusterSnapshot, event: RequestClaimed) -> ClusterSnapshot:
@@ -210,9 +227,10 @@ _STEPS: dict[type, Any] = {
     TargetsFound: merge_targets,
     NodeLooked: _node_looked,
     CoordinatorLooked: coordinators.looked,
-    CoordinatorStepped: coordinators.stepped,
+    CoordinatorStepped: supervised.stepped,
     ProcessesSeen: coordinators.processes_seen,
     BackendLooked: _backend_looked,
+    HostLooked: _host_looked,
     RegistryLooked: _registry_looked,
     FirstLookEnded: _first_look_ended,
     ModeChosen: _mode_chosen,

@@ -91,14 +91,16 @@ class _Reading:
                 )
             )
 
-    def add_backend(self, text: str, age_s: float | None, told: str) -> None:
+    def add_backend(
+        self, text: str, age_s: float | None, told: str, *, beats: bool = False
+    ) -> None:
         try:
             address = parse_backend_address(text)
         except ValueError as error:
             self.note(str(error))
             return
         if self._means_here(address):
-            self.backends.append(FoundBackend(address, SOURCE, age_s, told))
+            self.backends.append(FoundBackend(address, SOURCE, age_s, told, beats))
 
     def _means_here(self, target: str) -> bool:
         """A loopback address means the machine that wrote it, which is another one."""
@@ -129,7 +131,8 @@ def read_value(value: RegistryValue, now_s: float, *, loopback_is_here: bool = T
     elif value.key.startswith(RPC_NODE_PREFIX):
         age_s = _age_by_ttl(value.ttl_s, wire.positive(document.get("ttl_s")) or _HOUR_S)
         tail = value.key.removeprefix(RPC_NODE_PREFIX)
-        reading.add_backend(tail, age_s, devices_told(document))
+        beats = wire.positive(document.get("heartbeat")) is not None  # only ours does
+        reading.add_backend(tail, age_s, devices_told(document), beats=beats)
     elif value.key.startswith(GPU_PREFIX):
         _read_gpu(reading, document, value.ttl_s, now_s)
     return reading.result()
@@ -380,10 +383,15 @@ def _join_nodes(known: FoundNode | None, more: FoundNode) -> FoundNode:
 
 
 def _join_backends(known: FoundBackend | None, more: FoundBackend) -> FoundBackend:
-    """Two statements about one backend: the younger one, completed by the other."""
+    """Two statements about one backend: the younger one, completed by the other.
+
+    A heartbeat stands before what somebody else says, however young that is.
+    """
     if known is None:
         return more
-    young, old = (more, known) if _is_younger(more.age_s, known.age_s) else (known, more)
+    younger = _is_younger(more.age_s, known.age_s)
+    more_counts = more.beats if more.beats != known.beats else younger
+    young, old = (more, known) if more_counts else (known, more)
     return young._replace(told=young.told or old.told)
 
 

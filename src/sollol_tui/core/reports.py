@@ -88,6 +88,7 @@ class FoundBackend(NamedTuple):
     source: str
     age_s: float | None = None
     told: str = ""  # devices as registered, for people: "RTX 3090 19.2 GiB · CPU 11.7 GiB"
+    beats: bool = False  # the statement is a worker's heartbeat: it is made again and again
 
 
 class FoundCoordinator(NamedTuple):

@@ -204,6 +204,7 @@ class CoordinatorState(NamedTuple):
     retry_at_s: float | None = None
     plan: CoordinatorPlan | None = None
     shards: ShardMap | None = None
+    offers_replan: bool = False  # a new plan would have more backends (N11)
 
 
 class Device(NamedTuple):
@@ -228,6 +229,9 @@ class BackendState(NamedTuple):
     seen_at_s: float | None = None
     asked_at_s: float | None = None
     health: Health = Health()
+    heartbeat_at_s: float | None = None  # of the worker that registered it, when it sends any
+    host_answered_at_s: float | None = None  # its host, at another port, while it cannot be asked
+    host_silent: int = 0  # looks at the host without an answer, in a row
 
 
 class RegistryState(NamedTuple):

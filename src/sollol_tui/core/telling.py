@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple, TypeVar
 
 from sollol_tui.core.events import Event, ModeChosen
+from sollol_tui.core.holding import free_for
 from sollol_tui.core.ids import OLLAMA_PORT, short_name
 from sollol_tui.core.journal import Area, Level
 from sollol_tui.core.state import (
@@ -96,12 +97,20 @@ def _coordinators(before: ClusterSnapshot, after: ClusterSnapshot) -> Iterator[T
     for was, now in _changed(before.coordinators, after.coordinators):
         if now is None or (now.status is CoordinatorStatus.UNKNOWN and was is None):
             continue
+        if now.offers_replan and not (was is not None and was.offers_replan):
+            yield Told("info", "coordinator", now.url, _offer_words(after, now))
         known = was.status if was is not None else CoordinatorStatus.UNKNOWN
         never_there = known is CoordinatorStatus.UNKNOWN and now.status is CoordinatorStatus.STOPPED
         if known is now.status or never_there:
             continue
         level = _COORDINATOR_LEVELS.get(now.status, "error")
         yield Told(level, "coordinator", now.url, f"coordinator {_coordinator_words(now)}")
+
+
+def _offer_words(snapshot: ClusterSnapshot, state: CoordinatorState) -> str:
+    free = free_for(snapshot, state)
+    are = "is" if len(free) == 1 else "are"
+    return f"{', '.join(free)} {are} free: start the coordinator again to spread the model there"
 
 
 def _coordinator_words(state: CoordinatorState) -> str:

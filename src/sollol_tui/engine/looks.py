@@ -7,7 +7,6 @@ import importlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from sollol_tui.core.coordinators import may_probe
 from sollol_tui.core.events import (
     BackendLooked,
     CoordinatorLooked,
@@ -17,6 +16,7 @@ from sollol_tui.core.events import (
     TargetsFound,
 )
 from sollol_tui.core.faults import Fault
+from sollol_tui.core.holding import may_probe
 from sollol_tui.core.ids import (
     BackendAddress,
     CoordinatorUrl,
@@ -98,11 +98,12 @@ class Looks:
         if self._here is None:
             self._here = await asyncio.to_thread(host.this_host_addresses)
         ports = frozenset(port for url in self._local_urls() if (port := port_of(url)))
+        began_s = self.store.now_s()
         processes = await asyncio.to_thread(host.server_processes, ports)
         if self.settings.look_at_localhost:
             self._tell_found(processes)
         local = tuple((url, _process_of(url, processes)) for url in self._local_urls())
-        self.store.apply(ProcessesSeen(self.store.now_s(), local, self.ours()))
+        self.store.apply(ProcessesSeen(began_s, local, self.ours()))
         self.processes_known.set()
 
     async def aclose(self) -> None:

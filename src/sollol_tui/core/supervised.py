@@ -1,0 +1,122 @@
+"""What facts mean for the coordinator that this program starts and watches itself.
+
+Its supervisor knows how it is: looks from outside say how fast it answers, and whether it hangs.
+"""
+
+from __future__ import annotations
+
+from sollol_tui.core.events import CoordinatorStepped
+from sollol_tui.core.faults import Fault, FaultKind
+from sollol_tui.core.holding import hold_backends
+from sollol_tui.core.problems import Cause
+from sollol_tui.core.reports import ServerProcess
+from sollol_tui.core.state import (
+    ClusterSnapshot,
+    CoordinatorState,
+    CoordinatorStatus,
+    Owner,
+)
+
+GONE = {CoordinatorStatus.STOPPED, CoordinatorStatus.FAILED, CoordinatorStatus.QUARANTINED}
+_STATUSES = {
+    "probing": CoordinatorStatus.STARTING,
+    "starting": CoordinatorStatus.STARTING,
+    "connecting": CoordinatorStatus.STARTING,
+    "loading": CoordinatorStatus.LOADING,
+    "warming": CoordinatorStatus.LOADING,
+    "ready": CoordinatorStatus.READY,
+    "stalled": CoordinatorStatus.STALLED,
+    "stopping": CoordinatorStatus.STOPPING,
+    "stopped": CoordinatorStatus.STOPPED,
+    "failed": CoordinatorStatus.FAILED,
+    "quarantined": CoordinatorStatus.QUARANTINED,
+}
+
+
+def stepped(snapshot: ClusterSnapshot, event: CoordinatorStepped) -> ClusterSnapshot:
+    """The supervisor moved a coordinator of ours: its word counts, not that of a look."""
+    coordinators = tuple(
+        _after_step(c, event) if c.url == event.url else c for c in snapshot.coordinators
+    )
+    return hold_backends(snapshot._replace(coordinators=coordinators), event.at_s)
+
+
+def _after_step(state: CoordinatorState, event: CoordinatorStepped) -> CoordinatorState:
+    status = _STATUSES[event.phase]
+    gone = status in GONE or event.phase == "probing"  # nothing runs, nothing is held
+    base = without_run(state) if gone else state
+    plan = event.plan or (None if event.phase == "probing" else state.plan)
+    same_phase = state.phase == event.phase
+    problem = event.problems[0] if event.problems else None
+    backends = event.backends or (plan.backends if plan else state.backends)
+    return base._replace(
+        status=status,
+        phase=str(event.phase),
+        phase_at_s=state.phase_at_s if same_phase else event.at_s,
+        pid=event.pid,
+        owner=Owner.OURS if status not in GONE else None,
+        supervised=status is not CoordinatorStatus.STOPPED,
+        progress=event.progress,
+        expected_s=event.expected_s or state.expected_s,
+        problems=event.problems,
+        retry_at_s=event.retry_at_s,
+        plan=plan,
+        shards=None if gone else event.shards or state.shards,
+        model=(plan.model if plan else None) or base.model,
+        model_path=(plan.path if plan else None) or base.model_path,
+        backends=() if gone else backends,
+        lost_backends=tuple(
+            b
+            for b in base.backends
+            if b in base.lost_backends
+            or (problem and problem.cause is Cause.BACKEND_LOST and b == problem.subject)
+        ),
+        fault=Fault(FaultKind.SERVER, problem.sentence) if problem else None,
+        seen_at_s=state.seen_at_s if gone else event.at_s,
+        started_at_s=None if gone else state.started_at_s or event.at_s,
+    )
+
+
+def without_run(state: CoordinatorState) -> CoordinatorState:
+    """What stays known of a coordinator that does not run."""
+    return CoordinatorState(state.url, state.name, state.sources, in_flight=state.in_flight)
+
+
+def told_by_supervisor(
+    state: CoordinatorState, looked: CoordinatorStatus
+) -> CoordinatorStatus | None:
+    """The status after a look, where the supervisor's word counts; None where the look's does.
+
+    A look can tell only that it hangs, and that it does no longer.
+    """
+    if not state.supervised or state.status is CoordinatorStatus.STALLED:
+        return None
+    hangs = looked is CoordinatorStatus.STALLED and state.status is CoordinatorStatus.READY
+    return looked if hangs else state.status
+
+
+def is_anothers(state: CoordinatorState, asked_at_s: float) -> bool:
+    """Whether an answer from there is another server's: ours had ended before it was asked.
+
+    Its problem goes on being shown: the port is taken by whoever answers.
+    """
+    ended_at_s = state.phase_at_s or 0.0
+    return state.supervised and state.status in GONE and asked_at_s >= ended_at_s
+
+
+def of_another(state: CoordinatorState) -> CoordinatorState:
+    """The state of a place where another server was found when ours did not run."""
+    found = without_run(state)
+    return found._replace(problems=state.problems, status=CoordinatorStatus.UNKNOWN)
+
+
+def with_own_process(state: CoordinatorState, process: ServerProcess) -> CoordinatorState:
+    """What the process table adds to what the supervisor knows of its own process.
+
+    Where a script stands before the server, the process that listens is its child.
+    """
+    return state._replace(
+        backends=process.backends or state.backends,
+        lost_backends=process.lost,
+        started_at_s=process.started_at_s,
+    )
