@@ -137,6 +137,8 @@ def _verb(arguments: Arguments) -> int:
         return _chat(arguments, voice)
     if arguments.verb == "status":
         return _status(arguments, voice)
+    if arguments.verb == "check":
+        return _check(arguments, voice)
     if arguments.verb == "coordinator":
         return _coordinator(arguments, voice)
     if arguments.verb == "worker":
@@ -190,6 +192,16 @@ def _chat(arguments: Arguments, voice: Voice) -> int:
         as_json=arguments.as_json,
         keep=arguments.keep,
     )
+
+
+def _check(arguments: Arguments, voice: Voice) -> int:
+    from sollol_tui.io.paths import state_dir
+    from sollol_tui.verbs.check import check
+    from sollol_tui.verbs.check_settings import examination
+
+    what = examination(arguments, os.environ, state_dir())
+    voice = voice._replace(ascii=what.settings.ascii)
+    return check(what, voice, as_json=arguments.as_json)
 
 
 def _coordinator(arguments: Arguments, voice: Voice) -> int:

@@ -29,6 +29,18 @@ EXIT = "cmd_router_to_child:exit\n"
 KEY_BYTES = 24
 
 
+def bind_error(url: CoordinatorUrl) -> OSError | None:
+    """Why nothing can listen there now; None when something can."""
+    host = host_of(url)
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            tried.bind((host, port_of(url) or 0))
+        except OSError as error:
+            return error
+    return None
+
+
 def bearer(key: str) -> Headers:
     """The header that carries a key; none without one."""
     return (("Authorization", f"Bearer {key}"),) if key else ()
@@ -111,16 +123,10 @@ class CoordinatorProcess:
             who = f"process {keeper.pid}" if keeper is not None else "another process"
             evidence: tuple[str, ...] = (f"another sollol-tui ({who}) looks after it",)
             return Problem(Cause.PORT_TAKEN, f"port {self.port}", evidence, _ELSEWHERE)
-        host = host_of(self.url)
-        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as tried:
-            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                tried.bind((host, self.port))
-            except OSError as error:
-                holder = port_holder(self.port)
-                evidence = (holder,) if holder else (error.strerror or str(error),)
-                return Problem(Cause.PORT_TAKEN, f"port {self.port}", evidence, _ELSEWHERE)
-        return None
+        if (error := bind_error(self.url)) is None:
+            return None
+        evidence = (port_holder(self.port) or error.strerror or str(error),)
+        return Problem(Cause.PORT_TAKEN, f"port {self.port}", evidence, _ELSEWHERE)
 
     def note(
         self, at_s: float, phase: Phase, problems: tuple[Problem, ...], retry_at_s: float | None

@@ -76,11 +76,23 @@ def supports_rpc(help_text: str) -> bool:
     return "--rpc" in parse_help(help_text)
 
 
+def read_version(path: Path) -> str:
+    """The version that a program tells: `0.6.0-dev (build 0, …)`; empty when it tells none."""
+    said = _said(path, "--version", HELP_WITHIN_S)
+    lines = [] if isinstance(said, Fault) else said.splitlines()
+    told = (line.removeprefix("version:") for line in lines if line.startswith("version:"))
+    return one_line(next(told, "")).strip()
+
+
 def read_help(path: Path, within_s: float = HELP_WITHIN_S) -> str | Fault:
     """What the program prints for `--help`: at most 256 KiB, within the time."""
+    return _said(path, "--help", within_s)
+
+
+def _said(path: Path, flag: str, within_s: float) -> str | Fault:
     try:
         child = subprocess.Popen(
-            (str(path), "--help"),
+            (str(path), flag),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -104,7 +116,7 @@ def read_help(path: Path, within_s: float = HELP_WITHIN_S) -> str | Fault:
         timer.cancel()
         _end(child)
     if late.is_set():
-        return Fault(FaultKind.TIMEOUT, f"--help did not end within {within_s:g} s")
+        return Fault(FaultKind.TIMEOUT, f"{flag} did not end within {within_s:g} s")
     return text
 
 

@@ -40,6 +40,22 @@ def write_atomically(path: Path, content: str | bytes, mode: int = PUBLIC_MODE) 
     _sync_directory(target.parent)
 
 
+def write_problem(directory: Path) -> str:
+    """Why nothing can be written into a directory, which need not exist yet; empty when it can."""
+    there = next((p for p in (directory, *directory.parents) if p.exists()), directory)
+    if not there.is_dir():
+        return f"{there} is no directory"
+    if there != directory:
+        return "" if os.access(there, os.W_OK | os.X_OK) else f"{there} is closed to you"
+    try:
+        beside = directory / f".{os.getpid()}.{os.urandom(4).hex()}"
+        _write_through(beside, b"", PRIVATE_MODE)
+        beside.unlink()
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
+
+
 def write_secret(path: Path, content: str | bytes) -> None:
     """`write_atomically` for what only its owner may read."""
     write_atomically(path, content, PRIVATE_MODE)
