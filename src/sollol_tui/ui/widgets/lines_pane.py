@@ -29,7 +29,7 @@ class LinesPane(Pane):
         self._source = lines
         self._changed()
 
-    def _lay_out(self) -> None:
+    def _fit_width(self) -> None:
         wanted = self._source, self._cells
         if wanted != self._made_for and self._cells > 0:
             self._made_for = wanted

@@ -143,7 +143,7 @@ class LiveTable(CursorPane):
         if self._renewal is Renewal.ORDER:
             self._renew()
 
-    def _lay_out(self) -> None:
+    def _fit_width(self) -> None:
         planned_for = (self._cells, *self._model.needs)
         if self._planned_for != planned_for:
             self._planned_for = planned_for
@@ -153,6 +153,7 @@ class LiveTable(CursorPane):
         coming, self._coming = self._coming, None
         if coming is not None:
             self._put(coming())
+            self._fit_width()
         if self._renewal is Renewal.ROWS:
             self._arrange()
         if self._renewal is not Renewal.ORDER:

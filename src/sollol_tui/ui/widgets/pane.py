@@ -76,7 +76,7 @@ class Pane(ScrollView, can_focus=True, inherit_bindings=False):
         self._shown_titles: tuple[Line, Line] = ((), ())
         self._painted: dict[int, tuple[int, Hashable]] = {}  # what lines show: width, key
         self._strips: LRUCache[tuple[bool, Hashable, int], Strip] = LRUCache(512)
-        self._laid_out_for = 0
+        self._fitted_to = 0
         self._is_painting = False
         self._is_planned = False
         self.set_class(ascii_only, "-ascii", update=False)
@@ -101,18 +101,16 @@ class Pane(ScrollView, can_focus=True, inherit_bindings=False):
     def _paint_titles(self, key: Hashable, cells: int) -> Strip:
         return self._looks.strip((), cells, "titles")
 
-    def _lay_out(self) -> None:
+    def _fit_width(self) -> None:
         """Make what depends on the width, if the width is another one."""
 
     def _settle(self) -> None:
         """Bring order and scroll range up to date, before lines are compared."""
-        self._laid_out_for = self._cells
-        self._lay_out()
         self._set_extent()
 
     def _region(self, y: int, shown: Hashable, key: Hashable) -> Region:
         """The part of a screen line that has to be painted again."""
-        return Region(0, y, self._laid_out_for, 1)
+        return Region(0, y, self._cells, 1)
 
     def _title_line(self) -> Line:
         return self._title
@@ -171,10 +169,11 @@ class Pane(ScrollView, can_focus=True, inherit_bindings=False):
     def flush(self) -> None:
         """Paint now what differs from what is shown."""
         self._is_planned = False
+        self._fit_width()
         self._settle()
         self._refresh_titles()
         regions: list[Region] = []
-        cells = self._laid_out_for
+        cells = self._cells
         for y in range(self.size.height):
             shown, key = self._painted.get(y), self._key_at(y)
             if shown is None or shown[0] != cells:
@@ -212,7 +211,7 @@ class Pane(ScrollView, can_focus=True, inherit_bindings=False):
     @property
     def _cells(self) -> int:
         """The width of a line: what the border and the scroll bar leave."""
-        return self.scrollable_content_region.width
+        return self.container_size.width - self.scrollbar_size_vertical
 
     @property
     def _top(self) -> int:
@@ -229,7 +228,7 @@ class Pane(ScrollView, can_focus=True, inherit_bindings=False):
 
     def _strip(self, y: int, key: Hashable) -> Strip:
         """The same object for the same line, so that what Textual derives from it is kept."""
-        is_title, cells = y < self.TITLES, self._laid_out_for
+        is_title, cells = y < self.TITLES, self._cells
         strip = self._strips.get((is_title, key, cells))
         if strip is None:
             paint = self._paint_titles if is_title else self._paint
@@ -239,10 +238,9 @@ class Pane(ScrollView, can_focus=True, inherit_bindings=False):
     def render_lines(self, crop: Region) -> list[Strip]:
         """The compositor's way in. The mouse asks `render_line`, which must not count as shown."""
         self._is_painting = True
-        cells = self._cells
-        if self._laid_out_for != cells:  # a paint in a new width, before `on_resize`
-            self._laid_out_for = cells
-            self._lay_out()
+        if self._fitted_to != self._cells:  # a paint in a new width, before `on_resize`
+            self._fitted_to = self._cells
+            self._fit_width()
         try:
             return super().render_lines(crop)
         finally:
@@ -256,7 +254,7 @@ class Pane(ScrollView, can_focus=True, inherit_bindings=False):
             strip = self._marked(strip, selection.get_span(number))
         if not self._is_painting:
             return strip.apply_offsets(0, number)  # tells the mouse which letter lies where
-        self._painted[y] = (self._laid_out_for, key)
+        self._painted[y] = (self._cells, key)
         return strip
 
     # Selecting text
