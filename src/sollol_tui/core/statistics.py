@@ -30,6 +30,7 @@ class Spread(NamedTuple):
     mean: float | None = None
     p50: float | None = None
     p95: float | None = None
+    p99: float | None = None
 
 
 class Figures(NamedTuple):
@@ -298,4 +299,5 @@ def _spread(ordered: Sequence[float]) -> Spread:
     if not ordered:
         return Spread()
     mean = fsum(ordered) / len(ordered)
-    return Spread(len(ordered), mean, percentile(ordered, 0.5), percentile(ordered, 0.95))
+    p50, p95, p99 = (percentile(ordered, share) for share in (0.5, 0.95, 0.99))
+    return Spread(len(ordered), mean, p50, p95, p99)
