@@ -16,7 +16,7 @@ EXIT_WELL = 0
 EXIT_FAILS = 1
 
 _COLOURS: dict[Level, Colour] = {Level.OK: "good", Level.WARN: "warn", Level.FAIL: "bad"}
-_TITLES = {
+TITLES = {
     "settings": "settings",
     "state_dir": "state directory",
     "sollol_files": "SOLLOL's files",
@@ -60,9 +60,9 @@ def _lines(checks: Sequence[Check], voice: Voice) -> Iterator[str]:
 
 def _check(one: Check, voice: Voice) -> Iterator[str]:
     level = voice.painted(f"{one.level.value:4}", _COLOURS[one.level])
-    title, evidence = f"{_TITLES[one.name]} {one.subject}".rstrip(), one.evidence
+    title, evidence = f"{TITLES[one.name]} {one.subject}".rstrip(), one.evidence
     if cell_width(f"{_UNDER}{title}: {one.says}") > voice.width_cells:
-        title, evidence = _TITLES[one.name], (one.subject, *evidence)
+        title, evidence = TITLES[one.name], (one.subject, *evidence)
     first, *rest = wrapped(f"{_UNDER}{title}: {one.says}", voice.width_cells)
     yield f"{level}{first[4:]}"
     yield from rest
