@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from sollol_tui.core.ids import model_key
 from sollol_tui.core.model_index import by_key
-from sollol_tui.core.state import ClusterSnapshot, NodeModel
+from sollol_tui.core.state import ClusterSnapshot, CoordinatorState, NodeModel
 
 # "8x7b" is eight experts of seven; "-70b-", ":0.5b", "135m" stand between separators.
 _EXPERTS = re.compile(r"(?<![a-z0-9.])(\d+)x(\d+(?:\.\d+)?)([bm])(?![a-z])", re.IGNORECASE)
 _PLAIN = re.compile(r"(?<![a-z0-9.])(\d+(?:\.\d+)?)([bm])(?![a-z])", re.IGNORECASE)
+Found = Sequence[NodeModel | None]
+
 _SCALE = {"b": 1e9, "m": 1e6}
 
 
@@ -22,24 +25,20 @@ class ModelSize(NamedTuple):
     guessed: bool = False
 
 
-def size_of(model: str, snapshot: ClusterSnapshot) -> ModelSize:
+def models_on_nodes(name: str, snapshot: ClusterSnapshot) -> Found:
+    """What each node has under that name, in the order of the nodes; None where it has nothing."""
+    key = model_key(name)
+    return [by_key(node.models).get(key) for node in snapshot.nodes]
+
+
+def size_of(name: str, found: Found, coordinators: Iterable[CoordinatorState]) -> ModelSize:
     """The size of a model as the cluster's own metadata tells it, else as its name suggests."""
-    key = model_key(model)
-    told = [m.parameters for m in models_named(key, snapshot) if m.parameters]
+    key = model_key(name)
+    told = [m.parameters for m in found if m is not None and m.parameters]
     told += [
-        c.parameters
-        for c in snapshot.coordinators
-        if c.parameters and c.model and model_key(c.model) == key
+        c.parameters for c in coordinators if c.parameters and c.model and model_key(c.model) == key
     ]
-    if told:
-        return ModelSize(max(told))
-    return ModelSize(size_in_name(model), guessed=True)
-
-
-def models_named(key: str, snapshot: ClusterSnapshot) -> list[NodeModel]:
-    """What the nodes have under that name (compared by `model_key`)."""
-    found = (by_key(n.models).get(key) for n in snapshot.nodes)
-    return [m for m in found if m is not None]
+    return ModelSize(max(told)) if told else ModelSize(size_in_name(name), guessed=True)
 
 
 def size_in_name(name: str) -> float | None:

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 from sollol_tui.core.asks import AskRequest, Candidate, RouteDecision
-from sollol_tui.core.ids import OLLAMA_PORT, model_key, short_name
-from sollol_tui.core.model_index import by_key, key_of
-from sollol_tui.core.model_size import ModelSize, models_named, size_of
+from sollol_tui.core.ids import model_key
+from sollol_tui.core.model_index import key_of
+from sollol_tui.core.model_size import Found, models_on_nodes, size_of
 from sollol_tui.core.records import Measured, failure_cost_s, is_fresh
 from sollol_tui.core.state import (
     ClusterSnapshot,
@@ -65,9 +65,9 @@ class _Place(NamedTuple):
 def choose(request: AskRequest, now: Circumstances, decision_id: str) -> RouteDecision:
     """The decision for a request. Pure: the same arguments give the same decision."""
     mode = request.mode or now.snapshot.mode
-    size = size_of(request.model, now.snapshot)
-    first, why = _preferred(request, mode, size, now)
-    places, rejected = _sorted_out(request, mode, now)
+    found = models_on_nodes(request.model, now.snapshot)
+    first, why = _preferred(request, mode, found, now)
+    places, rejected = _sorted_out(request, mode, found, now)
     scored = _scored(places, now)
     ranked = sorted(scored, key=lambda c: _rank(c, first, now))
     best = ranked[0] if ranked else None
@@ -91,49 +91,49 @@ def _rank(candidate: Candidate, first: Kind, now: Circumstances) -> tuple[bool, 
 def wants_coordinator(request: AskRequest, now: Circumstances) -> bool:
     """Whether the mode and the model's size send the request to a coordinator first."""
     mode = request.mode or now.snapshot.mode
-    kind, _ = _preferred(request, mode, size_of(request.model, now.snapshot), now)
+    kind, _ = _preferred(request, mode, models_on_nodes(request.model, now.snapshot), now)
     return kind == "coordinator"
 
 
 def _preferred(
-    request: AskRequest, mode: Mode, size: ModelSize, now: Circumstances
+    request: AskRequest, mode: Mode, found: Found, now: Circumstances
 ) -> tuple[Kind, str]:
     """Which kind of target comes first, and why ('' when it goes without saying)."""
     if mode is Mode.MODEL:
         return "coordinator", ""
     if mode is not Mode.BOTH:
         return "node", ""
+    size = size_of(request.model, found, now.snapshot.coordinators)
     if size.parameters is None:
         return "node", "size unknown"
     said = f"{size.parameters / 1e9:.3g} B" + (" by its name" if size.guessed else "")
     limit = f"{now.threshold_parameters / 1e9:.3g} B"
     if size.parameters >= now.threshold_parameters:
         return "coordinator", f"{said}, from {limit} on the coordinator"
-    if _fits_no_node(request.model, now.snapshot):
+    if _fits_no_node(found, now.snapshot):
         return "coordinator", "fits no single node's memory"
     return "node", f"{said}, below {limit}"
 
 
-def _fits_no_node(model: str, snapshot: ClusterSnapshot) -> bool:
+def _fits_no_node(found: Found, snapshot: ClusterSnapshot) -> bool:
     """Whether every node that has the model said how much memory it has, and none has enough."""
-    key = model_key(model)
     sizes = [
-        (n, by_key(n.models)[key].size_bytes) for n in snapshot.nodes if key in by_key(n.models)
+        (node.vram_total_bytes, model.size_bytes)
+        for node, model in zip(snapshot.nodes, found, strict=True)
+        if model is not None
     ]
     return bool(sizes) and all(
-        n.vram_total_bytes is not None and size is not None and size > n.vram_total_bytes
-        for n, size in sizes
+        room is not None and size is not None and size > room for room, size in sizes
     )
 
 
 def _sorted_out(
-    request: AskRequest, mode: Mode, now: Circumstances
+    request: AskRequest, mode: Mode, found: Found, now: Circumstances
 ) -> tuple[list[_Place], list[Candidate]]:
     places: list[_Place] = []
     rejected: list[Candidate] = []
     key = model_key(request.model)
-    for node in now.snapshot.nodes:
-        model = by_key(node.models).get(key)
+    for node, model in zip(now.snapshot.nodes, found, strict=True):
         reason = _node_refusal(node, model, request, mode, now)
         if reason is None and model is not None:
             places.append(_node_place(node, model, key, request, now))
@@ -331,15 +331,3 @@ def _nothing(rejected: list[Candidate]) -> str:
     shown = "; ".join(f"{c.name}: {c.rejected}" for c in rejected[:4])
     more = f"; and {len(rejected) - 4} more" if len(rejected) > 4 else ""
     return f"nothing can take it ({shown}{more})"
-
-
-def has_model(model: str, snapshot: ClusterSnapshot) -> bool:
-    """Whether anything in the cluster has that model."""
-    key = model_key(model)
-    return bool(models_named(key, snapshot)) or any(serves(c, model) for c in snapshot.coordinators)
-
-
-def target_name(target: str, snapshot: ClusterSnapshot) -> str:
-    """How a target is called."""
-    node = snapshot.node(target)
-    return node.name if node is not None else short_name(target, OLLAMA_PORT)
