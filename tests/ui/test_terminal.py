@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.bench.ptyrun import PYTHON, Terminal
+from tests.ui.clusters import FULL
 
 ROOT = Path(__file__).parents[2]
 SHOW_CURSOR = b"\x1b[?25h"
@@ -102,6 +104,14 @@ def test_an_engine_that_fails_is_shown_and_the_screen_stays(screens: Screens) ->
     terminal = screens.open("worker", wait=False)
     terminal.wait_for("A bug stopped the engine: RuntimeError('the engine broke').")
     assert terminal.child.poll() is None
+
+
+def test_keys_that_come_at_once_are_done_in_their_order(screens: Screens) -> None:
+    terminal = screens.open()
+    terminal.send(b"jy")
+    second = base64.b64encode(FULL.nodes[1].url.encode()).decode()
+    terminal.wait_for("Copied")
+    assert f"\x1b]52;c;{second}" in terminal.output.decode()
 
 
 def test_what_is_typed_ahead_arrives_where_it_was_meant_to(screens: Screens) -> None:

@@ -29,15 +29,14 @@ def command_key(
     return _binding(keys, "command", command, group, id_, show=show)
 
 
-def letter(
-    key: str, command: str, group: Binding.Group, *, show: bool = False, id_: str = ""
-) -> Binding:
-    """The binding of a command to a key that inputs take as text: it works outside of them.
+def writing_key(key: str, command: str, group: Binding.Group, *, show: bool = False) -> Binding:
+    """The binding of a command after which a text is written.
 
-    The app takes it before the focused widget does, and opens what it opens before it takes the
-    next key: what is typed ahead arrives where it was meant to (see `SollolApp.check_action`).
+    The app takes such a key before the focused widget does, and opens what it opens before it
+    takes the next key: what is typed ahead arrives where it was meant to. Where the key is text
+    itself, it stays text (see `SollolApp.check_action`).
     """
-    return _binding(key, "letter", command, group, id_, show=show, priority=True)
+    return _binding(key, "writing", command, group, "", show=show, priority=True)
 
 
 def _binding(
@@ -78,28 +77,29 @@ APP_KEYS = [
 """Keys that work everywhere, dialogs and inputs included."""
 
 DASHBOARD_KEYS = [
-    letter("question_mark", "help", ANYWHERE, show=True),
+    command_key("question_mark", "help", ANYWHERE, show=True),
     command_key("f1", "help", ANYWHERE, id_="help.anywhere", show=True),
-    letter("colon", "command", ANYWHERE, show=True),
-    letter("slash", "filter", ROWS, show=True),
-    letter("m", "mode", CLUSTER, show=True),
+    writing_key("colon", "command", ANYWHERE, show=True),
+    writing_key("slash", "filter", ROWS, show=True),
+    command_key("m", "mode", CLUSTER, show=True),
     command_key("ctrl+o", "mode", CLUSTER, id_="mode.anywhere", show=True),
-    letter("s", "sort", ROWS, show=True),
-    letter("S", "reverse", ROWS),
-    letter("z", "zoom", GO, show=True),
-    letter("p", "pause", CLUSTER, show=True),
-    letter("r", "refresh", CLUSTER, show=True),
-    letter("y", "copy", ROWS, show=True),
-    letter("a", "actions", ROWS, show=True),
-    letter("e", "errors", ROWS, show=True),
+    command_key("s", "sort", ROWS, show=True),
+    command_key("S", "reverse", ROWS),
+    command_key("z", "zoom", GO, show=True),
+    command_key("p", "pause", CLUSTER, show=True),
+    command_key("r", "refresh", CLUSTER, show=True),
+    command_key("y", "copy", ROWS, show=True),
+    command_key("a", "actions", ROWS, show=True),
+    command_key("e", "errors", ROWS, show=True),
     command_key("enter", "detail", ROWS),
     command_key("ctrl+p", "palette", ANYWHERE, show=True),
-    letter("T", "theme", ANYWHERE),
-    *(letter(str(number), pane, GO) for number, pane in enumerate(PANES, start=1)),
+    command_key("T", "theme", ANYWHERE),
+    *(command_key(str(n), pane, GO) for n, pane in enumerate(PANES[:-1], start=1)),
+    writing_key(str(len(PANES)), PANES[-1], GO),
     command_key("tab", "next", GO),
     command_key("shift+tab", "previous", GO),
     command_key("escape", "back", GO),
-    letter("q", "quit", ANYWHERE),
+    command_key("q", "quit", ANYWHERE),
 ]
 """Keys of the dashboard. Single letters reach it only when no input has the focus."""
 

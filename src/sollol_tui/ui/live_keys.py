@@ -39,7 +39,7 @@ _PRINTED = {
     "enter": "\n",
 }
 _FUNCTION_KEY = re.compile(r"f[0-9]+")
-_COMMAND = re.compile(r"app\.(?:command|letter)\('([a-z ]+)'\)")
+_COMMAND = re.compile(r"app\.(?:command|writing)\('([a-z ]+)'\)")
 
 
 class LiveKey(NamedTuple):
