@@ -71,10 +71,9 @@ async def throughput(readers: dict[str, Reader], rounds: int) -> None:
     for _ in range(rounds):
         for name, read in readers.items():
             begun = time.perf_counter()
-            sizes = [
-                size for _, _, size in await asyncio.gather(*(read() for _ in range(PARALLEL)))
-            ]
-            speeds[name].append(sum(size for _, _, size in answers) / (time.perf_counter() - begun))
+            answers = await asyncio.gather(*(read() for _ in range(PARALLEL)))
+            size = sum(size for _, _, size in answers)
+            speeds[name].append(size / (time.perf_counter() - begun))
     middle = {name: statistics.median(values) for name, values in speeds.items()}
     loss = 1 - middle["engine"] / middle["httpx"]
     print(
