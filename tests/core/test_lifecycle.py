@@ -38,6 +38,7 @@ def test_every_phase_has_a_status_and_every_status_but_unknown_a_phase() -> None
         "ready loading ready",
         "stopped ready stopped",
         "loading stalled failed quarantined stopped",
+        "ready stopping failed starting loading ready stopping starting",
     ],
 )
 def test_ways_that_a_coordinator_goes(way: str) -> None:
@@ -49,7 +50,6 @@ def test_ways_that_a_coordinator_goes(way: str) -> None:
     ("old", "new"),
     [
         (Status.STOPPING, Status.READY),
-        (Status.STOPPING, Status.STARTING),
         (Status.FAILED, Status.READY),
         (Status.QUARANTINED, Status.READY),
         (Status.QUARANTINED, Status.FAILED),

@@ -37,6 +37,7 @@ class Context(NamedTuple):
     silent: tuple[str, ...] = ()  # of them, those that did not answer a probe
     protocols: tuple[tuple[str, str], ...] = ()  # backend, protocol version, as probed
     stopped_by_us: bool = False
+    ended: bool = False  # it runs no longer; without an exit code: it was not our child
 
 
 class Rule(NamedTuple):
@@ -214,10 +215,11 @@ def diagnose(exit_code: int | None, tail: Sequence[str], context: Context = NO_C
     """The cause of a coordinator's end, or of its silence when `exit_code` is None.
 
     `exit_code` is the process's status, negative for a signal, as `subprocess` gives it; `tail` are
-    the last raw lines of stdout and stderr together, oldest first.
+    the last raw lines of stdout and stderr together, oldest first. A process that was taken over
+    has no exit code for us: then the context says that it ended.
     """
     lines = [text for text in (parse_line(raw).text.strip() for raw in tail) if text]
-    if exit_code is None:
+    if exit_code is None and not context.ended:
         return _silent(lines, context)
     for rule in _RULES:
         matches = [m for m in map(rule.line.search, lines) if m is not None]
@@ -291,9 +293,9 @@ def _never_spoke(problem: Problem, lines: Sequence[str], context: Context) -> Pr
     Versions before 4 answer HELLO with too few bytes, other programs with none (RPC:354).
     """
     started = context.phase not in {Phase.PROBING, Phase.STARTING, Phase.CONNECTING}
-    if started or any(map(_STARTED.search, lines)):
+    if started or context.lost or any(map(_STARTED.search, lines)):
         return problem
-    subject = problem.subject if context.lost else _of_another_version(context) or problem.subject
+    subject = _of_another_version(context) or problem.subject
     evidence = (*problem.evidence, *_protocol_lines(context))
     return Problem(Cause.BACKEND_INCOMPATIBLE, subject, evidence, _SAME_BUILD)
 
@@ -354,9 +356,13 @@ def _stuck_connecting(context: Context) -> Problem:
     return Problem(cause, ", ".join(backends), tuple(evidence), advice)
 
 
-def _crashed(exit_code: int, lines: Sequence[str], context: Context) -> Problem:
+def _crashed(exit_code: int | None, lines: Sequence[str], context: Context) -> Problem:
     last = tuple(line for line in lines if not _NOISE.match(line))[-MAX_EVIDENCE + 1 :]
     where = context.address or "(no address)"
+    if exit_code is None:
+        ended = "it ended; it was not our child, so nobody was told how"
+        advice = "Its log and the kernel's (journalctl -k, oom-kill) may say why."
+        return Problem(Cause.COORDINATOR_CRASHED, where, (*last, ended), advice)
     how = _exit_words(exit_code)
     if context.stopped_by_us or exit_code in {0, -15, 143}:
         return Problem(Cause.UNKNOWN, where, (*last, how), "Start it again when it is wanted.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import NamedTuple
 
-from sollol_tui.core.problems import Problem
+from sollol_tui.core.problems import Cause, Problem
 from sollol_tui.core.state import CoordinatorStatus as Status
 
 BACKOFF_FIRST_S, BACKOFF_MAX_S = 1.0, 60.0
@@ -59,10 +59,43 @@ _MOVES: dict[Status, frozenset[Status]] = {
         {Status.STALLED, Status.LOADING, Status.STOPPING, Status.STOPPED, Status.FAILED}
     ),
     Status.STALLED: frozenset({Status.READY, Status.STOPPING, Status.STOPPED, Status.FAILED}),
-    Status.STOPPING: frozenset({Status.STOPPED}),
+    Status.STOPPING: frozenset({Status.STOPPED, Status.STARTING, Status.FAILED}),
     Status.FAILED: frozenset({Status.STARTING, Status.STOPPED, Status.QUARANTINED}),
     Status.QUARANTINED: frozenset({Status.STARTING, Status.STOPPED}),
 }
+
+
+# What another try cannot mend.
+_NEEDS_A_PERSON = frozenset(
+    {
+        Cause.NO_BINARY,
+        Cause.NO_RPC_SUPPORT,
+        Cause.PORT_TAKEN,
+        Cause.MODEL_NOT_FOUND,
+        Cause.MODEL_UNREADABLE,
+        Cause.MODEL_CORRUPT,
+        Cause.MODEL_REFUSED,
+    }
+)
+_OTHERS_MAY_CARRY_IT = frozenset(
+    {
+        Cause.BACKEND_LOST,
+        Cause.BACKEND_REFUSED,
+        Cause.BACKEND_UNREACHABLE,
+        Cause.BACKEND_BUSY,
+    }
+)
+
+
+def tries_again(cause: Cause, *, served: bool, ran: bool) -> bool:
+    """Whether another start may go better without anybody's help.
+
+    One that `served` is wanted back, whatever stopped it. A first start is tried again only when it
+    `ran` and a backend failed under it: the next plan is made without that one.
+    """
+    if cause in _NEEDS_A_PERSON:
+        return False
+    return served or (ran and cause in _OTHERS_MAY_CARRY_IT)
 
 
 def status_of(phase: Phase) -> Status:
@@ -119,6 +152,13 @@ class RestartHistory(NamedTuple):
             return None
         pause_s = QUARANTINE_S if self.gives_up else next_backoff_s(len(self.failed_at_s))
         return self.failed_at_s[-1] + pause_s
+
+    def pause_s(self, cause: Cause) -> float:
+        """How long to wait after the last failure; a first lost backend costs no wait."""
+        failures = len(self.failed_at_s)
+        if self.gives_up:
+            return QUARANTINE_S
+        return next_backoff_s(failures - 1 if cause is Cause.BACKEND_LOST else failures)
 
     def wait_s(self, now_s: float) -> float:
         """How long until the next start; 0 when it is due."""

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from sollol_tui.core.events import CoordinatorStepped
 from sollol_tui.core.faults import Fault, FaultKind
-from sollol_tui.core.holding import hold_backends
-from sollol_tui.core.problems import Cause
+from sollol_tui.core.holding import hold_backends, vanished
+from sollol_tui.core.ids import CoordinatorUrl
+from sollol_tui.core.problems import Cause, Problem
 from sollol_tui.core.reports import ServerProcess
 from sollol_tui.core.state import (
     ClusterSnapshot,
@@ -48,6 +49,7 @@ def _after_step(state: CoordinatorState, event: CoordinatorStepped) -> Coordinat
     plan = event.plan or (None if event.phase == "probing" else state.plan)
     same_phase = state.phase == event.phase
     problem = event.problems[0] if event.problems else None
+    lost = problem.subject.split(", ") if problem and problem.cause is Cause.BACKEND_LOST else ()
     backends = event.backends or (plan.backends if plan else state.backends)
     return base._replace(
         status=status,
@@ -65,12 +67,7 @@ def _after_step(state: CoordinatorState, event: CoordinatorStepped) -> Coordinat
         model=(plan.model if plan else None) or base.model,
         model_path=(plan.path if plan else None) or base.model_path,
         backends=() if gone else backends,
-        lost_backends=tuple(
-            b
-            for b in base.backends
-            if b in base.lost_backends
-            or (problem and problem.cause is Cause.BACKEND_LOST and b == problem.subject)
-        ),
+        lost_backends=tuple(b for b in base.backends if b in {*base.lost_backends, *lost}),
         fault=Fault(FaultKind.SERVER, problem.sentence) if problem else None,
         seen_at_s=state.seen_at_s if gone else event.at_s,
         started_at_s=None if gone else state.started_at_s or event.at_s,
@@ -120,3 +117,20 @@ def with_own_process(state: CoordinatorState, process: ServerProcess) -> Coordin
         lost_backends=process.lost,
         started_at_s=process.started_at_s,
     )
+
+
+def hang_problem(
+    snapshot: ClusterSnapshot, url: CoordinatorUrl, restart_hung: bool
+) -> Problem | None:
+    """Why a coordinator that is shown as stalled is to be started anew; None when it is not."""
+    state = snapshot.coordinator(url)
+    if state is None or state.status is not CoordinatorStatus.STALLED:
+        return None
+    seen = (str(state.fault),) if state.fault is not None else ()
+    if gone := vanished(snapshot, url):
+        evidence = (*(f"{b.address}: {b.fault}" for b in gone), *seen)
+        subject = ", ".join(b.address for b in gone)
+        return Problem(Cause.BACKEND_LOST, subject, evidence, "See whether its host is up.")
+    if restart_hung:
+        return Problem(Cause.COORDINATOR_HUNG, url, seen, "It is started anew.")
+    return None

@@ -41,6 +41,7 @@ _COORDINATOR_LEVELS: dict[CoordinatorStatus, Level] = {
     CoordinatorStatus.STOPPED: "warn",
     CoordinatorStatus.UNKNOWN: "warn",
 }
+_COMING = {CoordinatorStatus.STARTING, CoordinatorStatus.LOADING}
 _BACKEND_LEVELS: dict[BackendStatus, Level] = {
     BackendStatus.IDLE: "good",
     BackendStatus.ATTACHED: "good",
@@ -117,9 +118,10 @@ def _coordinator_words(state: CoordinatorState) -> str:
     if state.status is CoordinatorStatus.READY:
         held = f" over {len(state.backends)} RPC backends" if state.backends else ""
         return f"is ready · {state.model or '–'}{held}"
-    if state.problems:
+    if state.problems and state.status not in _COMING:
         return f"is {state.status} · {state.problems[0].sentence} {state.problems[0].next}"
-    return f"is {state.status}" + (f" · {state.fault}" if state.fault else "")
+    fault = state.fault if state.status not in _COMING else None
+    return f"is {state.status}" + (f" · {fault}" if fault else "")
 
 
 def _backends(before: ClusterSnapshot, after: ClusterSnapshot) -> Iterator[Told]:

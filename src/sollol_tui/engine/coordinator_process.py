@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sollol_tui.core.ids import CoordinatorUrl, host_of, port_of
 from sollol_tui.core.lifecycle import Phase
+from sollol_tui.core.orders import Order
 from sollol_tui.core.plan import CoordinatorPlan
 from sollol_tui.core.problems import Cause, Problem
 from sollol_tui.core.settings import Headers
@@ -73,8 +74,11 @@ class CoordinatorProcess:
     def is_running(self) -> bool:
         return self.running is not None and self.running.is_running
 
-    def start(self, plan: CoordinatorPlan) -> Running:
-        """Start it as planned, with a fresh log. Raises `OSError` when it cannot be started."""
+    def start(self, plan: CoordinatorPlan, order: Order | None = None) -> Running:
+        """Start it as planned, with a fresh log. Raises `OSError` when it cannot be started.
+
+        `order` is what the plan was made for: the next run of this program plans anew with it.
+        """
         if not self._may_look_after():
             raise OSError("another sollol-tui looks after the coordinator on this port")
         if self._random_key:
@@ -87,8 +91,21 @@ class CoordinatorProcess:
         pipe = runs.pipe_path(self._state_dir, self.port)
         running = process.start(Command(plan.argv, path, env, hears=pipe))
         self.log, self.running = LogFile(path), running
-        self._write_record(plan, running, path)
+        self._write_record(plan, running, path, order)
         return running
+
+    def confirm(self) -> None:
+        """Its name is settled now: a script that stood before it has become the server.
+
+        By name, start time and id it is known again by the next run.
+        """
+        if self.running is None or not self.running.identify_again():
+            return
+        record = runs.read_run(self._state_dir, self.port)
+        if record is not None:
+            named = record._replace(process=self.running.identity)
+            with suppress(OSError):
+                runs.write_run(self._state_dir, self.port, named)
 
     def take_over(self) -> RunRecord | None:
         """The record of an earlier run whose process still runs and is nobody else's; now ours."""
@@ -98,6 +115,7 @@ class CoordinatorProcess:
         self.running = process.take_over(record.process)
         if self.running is None:
             runs.forget_run(self._state_dir, self.port)
+            self.let_go()
             return None
         self.log, self.key = LogFile(Path(record.log)), record.api_key
         return record
@@ -145,9 +163,13 @@ class CoordinatorProcess:
         if not self._held:
             lock = runs.looked_after(self._state_dir, self.port)
             self._held = self._lock.enter_context(lock)
+            if not self._held:
+                self._lock.close()  # or each try would leave one behind
         return self._held
 
-    def _write_record(self, plan: CoordinatorPlan, running: Running, log: Path) -> None:
+    def _write_record(
+        self, plan: CoordinatorPlan, running: Running, log: Path, order: Order | None
+    ) -> None:
         record = RunRecord(
             running.identity,
             self.url,
@@ -157,5 +179,6 @@ class CoordinatorProcess:
             plan.argv,
             str(log),
             self.key,
+            order,
         )
         runs.write_run(self._state_dir, self.port, record)

@@ -131,7 +131,9 @@ class Engine:
     async def plan_coordinator(self, order: Order) -> Planned:
         """What starting a coordinator would do; starts nothing."""
         await self.first_look()
-        return await self.runtime.planner.plan(self._placed(order), self.store.snapshot.backends)
+        snapshot = self.store.snapshot
+        ours = snapshot.coordinator(self.runtime.url) if self.owns_coordinator else None
+        return await self.runtime.planner.plan(self._placed(order), snapshot.backends, ours)
 
     async def start_coordinator(self, order: Order) -> None:
         """Start a coordinator of ours, in the place of one that runs, and keep it up."""

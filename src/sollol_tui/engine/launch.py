@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from sollol_tui.core.diagnose import Context, diagnose
 from sollol_tui.core.faults import Fault
-from sollol_tui.core.ids import BackendAddress
+from sollol_tui.core.ids import BackendAddress, port_of
 from sollol_tui.core.lifecycle import Phase, load_deadline_s
 from sollol_tui.core.llama_log import LogFacts, LogReader
+from sollol_tui.core.post_mortem import with_reports
 from sollol_tui.core.problems import Cause, Problem
-from sollol_tui.io.host import SocketWatch
+from sollol_tui.core.reports import BackendReport
+from sollol_tui.io.host import Link, SocketWatch, serving_process
 from sollol_tui.io.http import Http, Server
 from sollol_tui.io.log_file import LogFile
 from sollol_tui.io.process import Running
 
 START_POLL_S = 0.1
 WATCH_S = 0.4  # a lost backend is to be seen within a second
-CONNECT_DEADLINE_S = 15.0  # a free backend is connected in milliseconds
+CONNECT_DEADLINE_S = 30.0  # a free backend is connected in milliseconds, but GPUs are woken first
 HEALTH_WITHIN_S = 1.0
 TAIL_LINES = 80
+
+NO_REPORTS: Mapping[BackendAddress, BackendReport] = {}
 
 
 class Launch:
@@ -55,6 +59,7 @@ class Launch:
         self._now_s = now_s
         self._started_s = now_s()
         self._exit = asyncio.ensure_future(running.wait())
+        self._ended_after_s: float | None = None
 
     @property
     def facts(self) -> LogFacts:
@@ -62,8 +67,20 @@ class Launch:
         return self._reader.facts
 
     @property
+    def backends(self) -> tuple[BackendAddress, ...]:
+        """The backends that it was given."""
+        return tuple(map(BackendAddress, self._context.backends))
+
+    @property
+    def has_ended_by_itself(self) -> bool:
+        """Whether it ended before anybody here ended it."""
+        return self._ended_after_s is not None
+
+    @property
     def elapsed_s(self) -> float:
-        """How long it has been running."""
+        """How long it has been running, or did run."""
+        if self._ended_after_s is not None:
+            return self._ended_after_s
         return self._now_s() - self._started_s
 
     async def until_ready(self, changed: Callable[[LogFacts], None]) -> Problem | None:
@@ -82,33 +99,44 @@ class Launch:
             if await self._serves():
                 return None
             if self.elapsed_s > self._deadline_s():
-                return self._diagnosis(None)
+                return self.diagnosis()
 
-    async def until_end(
-        self, backends: tuple[BackendAddress, ...], fresh_log: Callable[[], None]
-    ) -> Problem:
+    async def until_end(self, backends: tuple[BackendAddress, ...]) -> Problem:
         """Watch it while it serves, until it ends or one of its backends is lost.
 
         A lost backend shows in the socket that the server holds to it, within milliseconds and
         before the server itself notices (llama.cpp, measured).
         """
-        watch = SocketWatch(self.running.pid, backends)
+        port = port_of(self._server.url) or 0
+        pid = await asyncio.to_thread(serving_process, self.running.pid, port)
+        watch, seen = SocketWatch(pid, backends), set[BackendAddress]()
         while True:
             await asyncio.wait({self._exit}, timeout=WATCH_S)
-            if self.read_log():
-                fresh_log()
+            self.read_log()
             if self._exit.done():
                 return self._ended()
-            lost = tuple(address for address, link in watch.look() if link == "lost")
-            if lost:
-                return backend_lost(lost[0])
+            links = dict(await asyncio.to_thread(watch.look))
+            if lost := lost_links(links, seen, asleep=self.facts.sleeping):
+                if self.running.is_running:
+                    return backend_lost(lost)
+                await self._exit  # then its own end broke them
+                return self._ended()
 
     def read_log(self) -> list[str]:
-        """What the log says since the last call."""
+        """What the log says since the last call; a bounded part of it."""
         fresh = self.log.read_new()
         for line in fresh:
             self._reader.feed(line)
         return fresh
+
+    def diagnosis(self, reports: Mapping[BackendAddress, BackendReport] = NO_REPORTS) -> Problem:
+        """Why it ended or does not get on, by its log and by later looks at its backends."""
+        ended = self._ended_after_s is not None
+        context = self._context._replace(
+            phase=self.facts.phase, elapsed_s=self.elapsed_s, ended=ended
+        )
+        exit_code = self.running.exit_code if ended else None
+        return diagnose(exit_code, self.log.tail(TAIL_LINES), with_reports(context, reports))
 
     def close(self) -> None:
         """Stop watching; the process goes on."""
@@ -124,20 +152,34 @@ class Launch:
         return load_deadline_s(self._model_bytes)
 
     def _ended(self) -> Problem:
+        self._ended_after_s = self.elapsed_s
         for line in self.log.finish():
             self._reader.feed(line)
-        return self._diagnosis(self.running.exit_code)
-
-    def _diagnosis(self, exit_code: int | None) -> Problem:
-        context = self._context._replace(phase=self.facts.phase, elapsed_s=self.elapsed_s)
-        return diagnose(exit_code, self.log.tail(TAIL_LINES), context)
+        return self.diagnosis()
 
 
-def backend_lost(address: BackendAddress) -> Problem:
-    """A backend went away under a coordinator that still says ok."""
+def lost_links(
+    links: Mapping[BackendAddress, Link], seen: set[BackendAddress], *, asleep: bool
+) -> tuple[BackendAddress, ...]:
+    """The backends whose connection broke: closed by the other side, or there before and not now.
+
+    `seen` are those that were connected once, and grows. One that sleeps has let go of them.
+    """
+    if asleep:
+        seen.clear()
+        return ()
+    broken = tuple(
+        a for a, link in links.items() if link == "lost" or (link == "gone" and a in seen)
+    )
+    seen.update(a for a, link in links.items() if link == "established")
+    return broken
+
+
+def backend_lost(addresses: tuple[BackendAddress, ...]) -> Problem:
+    """Backends went away under a coordinator that still says ok."""
     return Problem(
         Cause.BACKEND_LOST,
-        address,
+        ", ".join(addresses),
         ("its connection to the coordinator broke",),
         "Bring it back (`sollol-tui worker` there); until then the others carry the model.",
     )

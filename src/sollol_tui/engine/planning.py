@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from sollol_tui.core.faults import Fault, FaultKind
 from sollol_tui.core.ids import BackendAddress
@@ -20,8 +21,9 @@ from sollol_tui.core.problems import Cause, Problem
 from sollol_tui.core.reports import BackendReport
 from sollol_tui.core.server_flags import parse_help
 from sollol_tui.core.settings import Settings
-from sollol_tui.core.state import BackendState, BackendStatus
+from sollol_tui.core.state import BackendState, BackendStatus, CoordinatorState, Device
 from sollol_tui.io import binaries, blobs, host, stores
+from sollol_tui.io.binaries import Binary
 from sollol_tui.io.blobs import ModelFile
 from sollol_tui.io.rpc import Prober
 from sollol_tui.io.server_devices import local_devices
@@ -38,16 +40,23 @@ class Planner:
         self._settings = settings
         self._env = env
         self._prober = prober  # shared with the pollers: one probe per backend at a time
+        self._binary: tuple[Binary, int] | None = None  # that was found last, and how old it is
 
-    async def plan(self, order: Order, known: Sequence[BackendState]) -> Planned:
+    async def plan(
+        self,
+        order: Order,
+        known: Sequence[BackendState],
+        ours: CoordinatorState | None = None,
+    ) -> Planned:
         """The plan for an order over those of the known backends that are free.
 
         Backends that the order names must all answer; others are left out when they do not, and
-        told behind everything else.
+        told behind everything else. `ours` is a coordinator that the plan would replace: its
+        backends count as free, as they were before it took them.
         """
-        binary = await asyncio.to_thread(binaries.find_llama_server, self._settings, self._env)
+        binary = await asyncio.to_thread(self._found_binary)
         model = await asyncio.to_thread(self._model, order)
-        reports = await self._probe(order, known)
+        reports = await self.probe(order.backends, known, ours)
         problems = [p for p in (binary, model) if isinstance(p, Problem)]
         away = [p for a, r in reports.items() if (p := backend_problem(a, r)) is not None]
         if order.backends is not None:
@@ -69,7 +78,20 @@ class Planner:
             flags=parse_help(binary.help),
             local=await asyncio.to_thread(local_devices, binary.path),
         )
+        made = made._replace(left_out=_left_out(made.backends, free, known))
         return Planned(made, (*problems, *made.problems, *away), blocked)
+
+    def _found_binary(self) -> Binary | Problem:
+        """The program: looked for anew unless the one that was found last is still the same.
+
+        A restart must not wait for its `--help`: a host with GPUs takes seconds for that.
+        """
+        if self._binary is not None and _changed_ns(self._binary[0].path) == self._binary[1]:
+            return self._binary[0]
+        found = binaries.find_llama_server(self._settings, self._env)
+        if isinstance(found, Binary):
+            self._binary = found, _changed_ns(found.path)
+        return found
 
     def _model(self, order: Order) -> ModelFile | Problem:
         """The model that was asked for, never another one (S3)."""
@@ -94,24 +116,43 @@ class Planner:
             port=order.port,
         )
 
-    async def _probe(
-        self, order: Order, known: Sequence[BackendState]
+    async def probe(
+        self,
+        wanted: Sequence[BackendAddress] | None,
+        known: Sequence[BackendState],
+        ours: CoordinatorState | None = None,
     ) -> dict[BackendAddress, BackendReport]:
-        wanted = order.backends
-        addresses = wanted if wanted is not None else [b.address for b in known]
-        held = {b.address: b for b in known if b.attached_to is not None}
-        asked = [a for a in dict.fromkeys(addresses) if a not in held]
+        """What these backends answer (None: all that are known); one in use is not asked."""
+        addresses = dict.fromkeys(wanted if wanted is not None else [b.address for b in known])
+        held = {b.address: _held_report(b, ours) for b in known if b.attached_to is not None}
+        asked = [a for a in addresses if a not in held]
         reports = await asyncio.gather(
             *(self._prober.probe(a, connect_within_s=CONNECT_WITHIN_S) for a in asked)
         )
         probed = dict(zip(asked, reports, strict=True))
-        return {
-            a: probed[a] if a in probed else _held_report(held[a]) for a in dict.fromkeys(addresses)
-        }
+        return {a: probed[a] if a in probed else held[a] for a in addresses}
 
 
-def _held_report(backend: BackendState) -> BackendReport:
+def _left_out(
+    used: Sequence[BackendAddress], free: Sequence[PlanBackend], known: Sequence[BackendState]
+) -> tuple[BackendAddress, ...]:
+    """The free backends that a plan does without: nothing fits there, or others were named."""
+    idle = (b.address for b in known if b.status is BackendStatus.IDLE)
+    return tuple(a for a in dict.fromkeys((*(b.address for b in free), *idle)) if a not in used)
+
+
+def _changed_ns(program: Path) -> int:
+    try:
+        return program.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def _held_report(backend: BackendState, ours: CoordinatorState | None) -> BackendReport:
     """What stands for a probe of a backend that a coordinator holds: it is not to be disturbed."""
+    if ours is not None and backend.attached_to == ours.url:
+        devices = backend.devices or _devices_of(backend.address, ours)
+        return BackendReport(BackendStatus.IDLE, backend.protocol, devices)
     words = f"held by {backend.attached_to}"
     return BackendReport(
         BackendStatus.ATTACHED,
@@ -119,6 +160,13 @@ def _held_report(backend: BackendState) -> BackendReport:
         backend.devices,
         fault=Fault(FaultKind.SATURATED, words),
     )
+
+
+def _devices_of(address: BackendAddress, ours: CoordinatorState) -> tuple[Device, ...]:
+    """The devices as the coordinator's log listed them before it loaded its model."""
+    shards = ours.shards.devices if ours.shards is not None else ()
+    mine = (s for s in shards if s.address == address)
+    return tuple(Device(s.total_bytes or 0, s.free_bytes or 0) for s in mine)
 
 
 def _host_memory() -> HostMemory:

@@ -58,11 +58,11 @@ class Runtime:
         self.requests.on_failure = self.pollers.wake
         self.planner = Planner(settings, self.looks.prober)
         self.recorder = Recorder(ledger, store, data_dir) if data_dir else None
+        self._group = group
         self._found = FoundRun(state_dir, self.url) if state_dir else None
         self.supervisor: Supervisor | None = None
         if state_dir and supervises:
             self.supervisor = self._make_supervisor(settings, state_dir)
-        self._group = group
 
     def start(self) -> None:
         """Poll what is known, and what becomes known."""
@@ -97,7 +97,10 @@ class Runtime:
 
     def _make_supervisor(self, settings: Settings, state_dir: Path) -> Supervisor:
         process = CoordinatorProcess(self.url, state_dir, settings.coordinator_api_key)
-        return Supervisor(process, self.store, self.http, self.planner, settings.restart_hung)
+        spawn = self._group.create_task
+        return Supervisor(
+            process, self.store, self.http, self.planner, spawn, settings.restart_hung
+        )
 
     def _our_pids(self) -> frozenset[int]:
         if self.supervisor is not None:

@@ -6,45 +6,44 @@ Start, stop and restart are turns: one at a time, each ends what the one before 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from typing import Any, NamedTuple
 
 from sollol_tui.core.diagnose import Context
-from sollol_tui.core.events import CoordinatorStepped, TargetsFound
+from sollol_tui.core.events import CoordinatorStepped
 from sollol_tui.core.ids import BackendAddress, CoordinatorUrl, host_of, port_of
-from sollol_tui.core.lifecycle import Phase, RestartHistory
+from sollol_tui.core.lifecycle import Phase, RestartHistory, tries_again
 from sollol_tui.core.llama_log import LogFacts
-from sollol_tui.core.orders import Order, Planned
+from sollol_tui.core.orders import Order
 from sollol_tui.core.plan import CoordinatorPlan
+from sollol_tui.core.post_mortem import is_worth_a_look, silent_words
 from sollol_tui.core.problems import Cause, Problem
-from sollol_tui.core.reports import FoundCoordinator
 from sollol_tui.core.shard_map import ShardMap, shard_map
-from sollol_tui.core.state import ClusterSnapshot, CoordinatorStatus
 from sollol_tui.engine.coordinator_process import CoordinatorProcess
+from sollol_tui.engine.hang_watch import until_hung
 from sollol_tui.engine.launch import Launch
 from sollol_tui.engine.planning import Planner
+from sollol_tui.engine.steps import Steps
 from sollol_tui.engine.store import Store
 from sollol_tui.io.http import Http, Server
 from sollol_tui.io.runs import RunRecord
 
-SOURCE = "started"
+Spawn = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
 
-# What another try cannot mend: it needs a person.
-_NEEDS_A_PERSON = {
-    Cause.NO_BINARY,
-    Cause.NO_RPC_SUPPORT,
-    Cause.PORT_TAKEN,
-    Cause.MODEL_NOT_FOUND,
-    Cause.MODEL_UNREADABLE,
-    Cause.MODEL_CORRUPT,
-    Cause.MODEL_REFUSED,
-}
+
+class _End(NamedTuple):
+    """How one try ended. `launch` is None when no process ran."""
+
+    problems: tuple[Problem, ...]
+    served: bool = False
+    launch: Launch | None = None
 
 
 class Supervisor:
     """One coordinator of this program.
 
-    `listeners` hear of every step. With `restart_hung` a stalled one is started anew.
+    `spawn` starts a task whose bugs are noticed. With `restart_hung` a stalled one is started anew.
     """
 
     def __init__(
@@ -53,20 +52,28 @@ class Supervisor:
         store: Store,
         http: Http,
         planner: Planner,
+        spawn: Spawn,
         restart_hung: bool = False,
     ) -> None:
         self.process = process
         self.url = process.url
-        self.listeners: list[Callable[[CoordinatorStepped], None]] = []
+        self.was_found = False  # taken over from an earlier run, and not replaced since
         self._store = store
         self._http = http
         self._planner = planner
+        self._spawn = spawn
         self._restart_hung = restart_hung
+        self._steps = Steps(process, store)
         self._turn = asyncio.Lock()
         self._job: asyncio.Task[None] | None = None
+        self._order: Order | None = None
         self._now = asyncio.Event()  # cuts a wait short
-        self._load_s: float | None = None
-        self.was_found = False  # taken over from an earlier run, and not replaced since
+        self._closed = False
+
+    @property
+    def listeners(self) -> list[Callable[[CoordinatorStepped], None]]:
+        """Who hears of every step."""
+        return self._steps.listeners
 
     @property
     def busy(self) -> bool:
@@ -76,19 +83,22 @@ class Supervisor:
     async def start(self, order: Order) -> None:
         """Start the coordinator and keep it up, in the place of one that ran before."""
         async with self._turn:
+            if self._closed:
+                return
             await self._end_job()
             await self._end_process()
             self.was_found = False
-            self._tell_target()
-            keeping = self._keep_up(order, RestartHistory(), served=False)
-            self._job = asyncio.create_task(keeping, name=f"supervise {self.url}")
+            self._order = order
+            self._steps.begin()
+            self._steps.to(Phase.PROBING)  # now: who waits for it must see it coming
+            self._job = self._spawn(self._keep_up(order, RestartHistory(), served=False))
 
     async def stop(self) -> None:
         """Stop the coordinator, also while it starts."""
         async with self._turn:
             await self._end_job()
             await self._end_process()
-            self._step(Phase.STOPPED)
+            self._steps.to(Phase.STOPPED)
             self.process.let_go()
 
     async def until_given_up(self) -> None:
@@ -100,136 +110,129 @@ class Supervisor:
                 return
 
     def try_now(self) -> None:
-        """Do not wait any longer: start again now."""
-        self._now.set()
+        """Do not wait any longer: start again now, also one that was given up."""
+        if self.busy:
+            self._now.set()
+        elif self._order is not None and not self._closed:
+            self._spawn(self.start(self._order))
 
-    async def adopt(self) -> bool:
+    async def adopt(self) -> None:
         """Take over the coordinator of an earlier run, when that still runs and nobody has it."""
         async with self._turn:
-            record = self.process.take_over()
+            record = None if self._closed or self.busy else self.process.take_over()
             if record is None:
-                return False
+                return
             self.was_found = True
-            self._tell_target()
-            self._job = asyncio.create_task(self._keep_up_adopted(record))
-            return True
+            self._order = _order_of(record, self.url)
+            self._steps.begin()
+            self._steps.to(Phase.CONNECTING, backends=_backends_of(record))
+            self._job = self._spawn(self._keep_up_found(record, self._order))
 
     async def close(self, stays: bool) -> None:
         """End looking after it; its process ends too unless it stays."""
+        self._closed = True
         async with self._turn:
             await self._end_job()
             if not stays:
                 await self._end_process()
             self.process.let_go()
 
+    # Its life
+
     async def _keep_up(self, order: Order, history: RestartHistory, served: bool) -> None:
         while True:
-            planned = await self._planned(order)
-            problems = planned.problems
-            if planned.startable and planned.plan is not None:
-                problem, ready = await self._run(planned.plan)
-                problems, served = (problem,), served or ready
-            await self._end_process(problems)
-            problems = problems or (_no_plan(),)
-            if not served or problems[0].cause in _NEEDS_A_PERSON:
-                self._step(Phase.FAILED, problems=problems)
+            end = await self._run(order)
+            served = served or end.served
+            problems = await self._bury(end)
+            if not tries_again(problems[0].cause, served=served, ran=end.launch is not None):
+                self._steps.to(Phase.FAILED, problems=problems)
                 self.process.let_go()
                 return
-            history = history.failed(self._store.now_s())
-            await self._rest(history, problems)
-            history = history.reset() if self._now.is_set() else history
+            history = await self._rest(history, problems)
             order = order._replace(strict=False)
+            self._steps.to(Phase.PROBING)
 
-    async def _keep_up_adopted(self, record: RunRecord) -> None:
-        backends = tuple(BackendAddress(b) for b in record.backends)
+    async def _keep_up_found(self, record: RunRecord, order: Order) -> None:
+        backends = _backends_of(record)
         context = _context(self.url, record.argv, record.model, backends)
-        launch = self._launch(context, 0)
-        try:
-            self._step(Phase.CONNECTING)
-            while launch.read_log():
-                continue
-            problem = await launch.until_ready(self._tell_progress)
-            if problem is None:
-                self._step(Phase.READY, shards=_shards(launch.facts))
-                problem = await self._serve(launch, backends)
-        finally:
-            launch.close()
-        await self._end_process((problem,))
-        history = RestartHistory().failed(self._store.now_s())
-        await self._rest(history, (problem,))
-        model, port = record.model_path or record.model, self.process.port
-        order = Order(model, backends, port=port, strict=False, alias=record.model)
-        await self._keep_up(order, history, served=True)
+        end = await self._watch(self._launch(context, 0), backends)
+        history = await self._rest(RestartHistory(), await self._bury(end))
+        self._steps.to(Phase.PROBING)
+        await self._keep_up(order._replace(strict=False), history, served=True)
 
-    async def _planned(self, order: Order) -> Planned:
-        self._step(Phase.PROBING)
-        return await self._planner.plan(order, self._store.snapshot.backends)
-
-    async def _run(self, plan: CoordinatorPlan) -> tuple[Problem, bool]:
-        """One run of the process: why it ended, and whether it served."""
-        if (taken := self.process.port_problem()) is not None:
-            return taken, False
-        self._step(Phase.STARTING, plan=plan)
+    async def _run(self, order: Order) -> _End:
+        """Plan it, start it, and watch it until it ends."""
+        planned = await self._planner.plan(order, self._store.snapshot.backends)
+        plan = planned.plan
+        if plan is None or not planned.startable:
+            return _End(planned.problems or (_no_plan(self.url),))
+        if (taken := await asyncio.to_thread(self.process.port_problem)) is not None:
+            return _End((taken,))
+        self._steps.to(Phase.STARTING, plan=plan)
         started_s = self._store.now_s()
         try:
-            self.process.start(plan)
+            # what was found for an order that names no model is what is wanted from now on
+            self.process.start(plan, order._replace(model=order.model or plan.model))
         except OSError as error:
-            return _cannot_start(plan, error), False
+            return _End((_cannot_start(plan, error),))
         context = _context(self.url, plan.argv, plan.model, plan.backends)
         launch = self._launch(context, plan.model_bytes)
+        self._steps.to(Phase.CONNECTING, plan=plan)
+        return await self._watch(launch, plan.backends, started_s)
+
+    async def _watch(
+        self, launch: Launch, backends: tuple[BackendAddress, ...], started_s: float | None = None
+    ) -> _End:
+        """One run of the process, from its start or from when it was found, to its end."""
         try:
-            self._step(Phase.CONNECTING, plan=plan)
             problem = await launch.until_ready(self._tell_progress)
             if problem is not None:
-                return problem, False
-            self._load_s = self._store.now_s() - started_s
-            self._step(Phase.READY, shards=_shards(launch.facts))
-            return await self._serve(launch, plan.backends), True
+                return _End((problem,), False, launch)
+            if started_s is not None:
+                self._steps.load_s = self._store.now_s() - started_s
+            self.process.confirm()
+            self._steps.to(Phase.READY, shards=_shards(launch.facts))
+            return _End((await self._serve(launch, backends),), True, launch)
         finally:
             launch.close()
 
     async def _serve(self, launch: Launch, backends: tuple[BackendAddress, ...]) -> Problem:
-        ends = asyncio.ensure_future(launch.until_end(backends, lambda: None))
-        hangs = asyncio.ensure_future(self._until_hung())
+        ends = asyncio.ensure_future(launch.until_end(backends))
+        hangs = asyncio.ensure_future(until_hung(self._store, self.url, self._restart_hung))
         try:
             await asyncio.wait({ends, hangs}, return_when=asyncio.FIRST_COMPLETED)
             return ends.result() if ends.done() else hangs.result()
         finally:
-            for task in (ends, hangs):
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
+            ends.cancel()
+            hangs.cancel()
+            await asyncio.wait({ends, hangs})
 
-    async def _until_hung(self) -> Problem:
-        """Wait until it is shown as stalled; only where a hung one is to be restarted."""
-        stalled = asyncio.Event()
+    async def _bury(self, end: _End) -> tuple[Problem, ...]:
+        """End the process, if it has not ended; the problems, with what its backends say now."""
+        await self._end_process(end.problems)
+        launch, problem = end.launch, end.problems[0]
+        if launch is None or not is_worth_a_look(problem):
+            return end.problems
+        reports = await self._planner.probe(launch.backends, self._store.snapshot.backends)
+        if launch.has_ended_by_itself:
+            return (launch.diagnosis(reports),)
+        silent = tuple(line for line in silent_words(reports) if line not in problem.evidence)
+        return (problem._replace(evidence=(*problem.evidence, *silent)),)
 
-        def note(_: ClusterSnapshot, after: ClusterSnapshot) -> None:
-            state = after.coordinator(self.url)
-            if self._restart_hung and state and state.status is CoordinatorStatus.STALLED:
-                stalled.set()
-
-        self._store.listeners.append(note)
-        try:
-            await stalled.wait()
-        finally:
-            self._store.listeners.remove(note)
-        state = self._store.snapshot.coordinator(self.url)
-        evidence = (str(state.fault),) if state and state.fault else ()
-        return Problem(Cause.COORDINATOR_HUNG, self.url, evidence, "It is started anew.")
-
-    async def _rest(self, history: RestartHistory, problems: tuple[Problem, ...]) -> None:
-        """Wait before the next try: not at all for the first loss of a backend."""
-        first_loss = len(history.failed_at_s) == 1 and problems[0].cause is Cause.BACKEND_LOST
-        wait_s = 0.0 if first_loss else history.wait_s(self._store.now_s())
-        phase = Phase.QUARANTINED if history.gives_up else Phase.FAILED
-        self._step(phase, problems=problems, retry_at_s=self._store.now_s() + wait_s)
-        if not wait_s:
-            return
+    async def _rest(self, history: RestartHistory, problems: tuple[Problem, ...]) -> RestartHistory:
+        """Tell the problem and wait before the next try; the failures that count from then on."""
+        history = history.failed(self._store.now_s())
+        wait_s = history.pause_s(problems[0].cause)
+        retry_at_s = self._store.now_s() + wait_s
+        self._steps.to(Phase.FAILED, problems=problems, retry_at_s=retry_at_s)
+        if history.gives_up:
+            self._steps.to(Phase.QUARANTINED, problems=problems, retry_at_s=retry_at_s)
         self._now.clear()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(wait_s):
-                await self._now.wait()
+        if wait_s:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await self._now.wait()
+        return history.reset() if self._now.is_set() else history
 
     def _launch(self, context: Context, model_bytes: int) -> Launch:
         running, log = self.process.running, self.process.log
@@ -241,53 +244,32 @@ class Supervisor:
     async def _end_process(self, problems: tuple[Problem, ...] = ()) -> None:
         """End it; the problems that are the reason are told before that takes its time."""
         if self.process.is_running:
-            self._step(Phase.STOPPING, problems=problems)
+            self._steps.to(Phase.STOPPING, problems=problems)
         await self.process.end()
 
     async def _end_job(self) -> None:
         job, self._job = self._job, None
-        if job is None:
-            return
-        job.cancel()
-        await asyncio.wait({job})
-        if not job.cancelled() and (error := job.exception()) is not None:
-            raise error
-
-    def _tell_target(self) -> None:
-        found = FoundCoordinator(self.url, SOURCE)
-        self._store.apply(TargetsFound(SOURCE, coordinators=(found,)))
+        if job is not None:
+            job.cancel()
+            await asyncio.wait({job})
 
     def _tell_progress(self, facts: LogFacts) -> None:
+        self.process.confirm()
         if facts.phase is not Phase.READY:  # that is for its port to say
-            self._step(facts.phase, progress=facts.progress)
+            self._steps.to(facts.phase, progress=facts.progress)
 
-    def _step(
-        self,
-        phase: Phase,
-        *,
-        progress: float | None = None,
-        problems: tuple[Problem, ...] = (),
-        retry_at_s: float | None = None,
-        plan: CoordinatorPlan | None = None,
-        shards: ShardMap | None = None,
-    ) -> None:
-        running = self.process.running
-        event = CoordinatorStepped(
-            self.url,
-            self._store.now_s(),
-            phase,
-            running.pid if running is not None else None,
-            progress,
-            self._load_s,
-            problems,
-            retry_at_s,
-            plan,
-            shards,
-        )
-        self._store.apply(event)
-        self.process.note(event.at_s, phase, problems, retry_at_s)
-        for listener in self.listeners:
-            listener(event)
+
+def _order_of(record: RunRecord, url: CoordinatorUrl) -> Order:
+    """What was asked for when it was started; an older record tells it only in part."""
+    if record.order is not None:
+        return record.order._replace(host=host_of(url), port=port_of(url) or 0)
+    model, port = record.model_path or record.model, port_of(url) or 0
+    backends = _backends_of(record)
+    return Order(model, backends, host=host_of(url), port=port, alias=record.model)
+
+
+def _backends_of(record: RunRecord) -> tuple[BackendAddress, ...]:
+    return tuple(map(BackendAddress, record.backends))
 
 
 def _context(
@@ -303,8 +285,11 @@ def _shards(facts: LogFacts) -> ShardMap | None:
 
 def _cannot_start(plan: CoordinatorPlan, error: OSError) -> Problem:
     evidence = (error.strerror or str(error),)
-    return Problem(Cause.NO_BINARY, plan.argv[0], evidence, "Check the program and its rights.")
+    if error.filename in {None, plan.argv[0]}:
+        return Problem(Cause.NO_BINARY, plan.argv[0], evidence, "Check the program and its rights.")
+    advice = "Its log and its record are kept there: make room, or give the right to write."
+    return Problem(Cause.UNKNOWN, str(error.filename), evidence, advice)
 
 
-def _no_plan() -> Problem:
-    return Problem(Cause.UNKNOWN, "", (), "Ask for the plan: `sollol-tui coordinator plan`.")
+def _no_plan(url: CoordinatorUrl) -> Problem:
+    return Problem(Cause.UNKNOWN, url, (), "Ask for the plan: `sollol-tui coordinator plan`.")

@@ -91,6 +91,19 @@ def port_holder(port: int) -> str:
     return ""
 
 
+def serving_process(pid: int, port: int) -> int:
+    """The process that listens on the port: this one, or a descendant where this is a script that
+    stands before it. This one when none is seen to listen.
+    """
+    tables = Tables()
+    try:
+        process = psutil.Process(pid)
+        family = [process, *process.children(recursive=True)]
+    except psutil.Error:
+        return pid
+    return next((p.pid for p in family if port in tables.listening(p)), pid)
+
+
 def is_this_host(host: str, addresses: frozenset[str]) -> bool:
     """Whether a host part means this machine: one of its addresses, or any loopback address."""
     if host.lower() in addresses:

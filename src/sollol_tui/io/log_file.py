@@ -10,7 +10,8 @@ from typing import BinaryIO
 
 RING_LINES = 5000
 RING_BYTES = 2 * 2**20
-READ_BYTES = 256 * 2**10  # at a time
+READ_BYTES = 64 * 2**10  # at a time: to parse them takes some milliseconds
+FINISH_BYTES = 256 * 2**10  # so much of what is left when the child has ended
 BEHIND_BYTES = 4 * 2**20  # further behind than this, the middle is left out, and said
 FILE_BYTES = 64 * 2**20  # a larger file is emptied: the child appends, so it just goes on
 LINE_BYTES = 8 * 2**10
@@ -30,12 +31,15 @@ class LogFile:
         self._at = 0
         self._partial = b""
 
-    def read_new(self) -> list[str]:
-        """The whole lines that came since the last call; at most some hundred kilobytes of them."""
+    def read_new(self, behind_bytes: int = BEHIND_BYTES) -> list[str]:
+        """The whole lines that came since the last call; at most some ten kilobytes of them.
+
+        When more than `behind_bytes` are left to read, only their end is.
+        """
         try:
             with open(self.path, "rb") as file:
                 size = os.fstat(file.fileno()).st_size
-                chunk, skipped = self._next_chunk(file, size)
+                chunk, skipped = self._next_chunk(file, size, behind_bytes)
         except OSError:
             return []
         if size > FILE_BYTES and self._at >= size - READ_BYTES:
@@ -46,10 +50,10 @@ class LogFile:
         return fresh
 
     def finish(self) -> list[str]:
-        """All that is left, with a last line that has no end: the child has ended."""
-        fresh: list[str] = []
-        while more := self.read_new():
-            fresh += more
+        """The end of what is left, with a last line that has no end: the child has ended."""
+        fresh = self.read_new(FINISH_BYTES)
+        for _ in range(FINISH_BYTES // READ_BYTES):  # what it started itself may go on writing
+            fresh += self.read_new(FINISH_BYTES)
         if self._partial:
             last = _decoded(self._partial)
             self._partial = b""
@@ -61,11 +65,11 @@ class LogFile:
         """The last lines."""
         return tuple(list(self.lines)[-count:])
 
-    def _next_chunk(self, file: BinaryIO, size: int) -> tuple[bytes, int]:
+    def _next_chunk(self, file: BinaryIO, size: int, behind_bytes: int) -> tuple[bytes, int]:
         if size < self._at:  # emptied
             self._at, self._partial = 0, b""
         skipped = 0
-        if size - self._at > BEHIND_BYTES:
+        if size - self._at > behind_bytes:
             skipped = size - READ_BYTES - self._at
             self._at, self._partial = size - READ_BYTES, b""
         file.seek(self._at)

@@ -74,6 +74,16 @@ class Running:
             return self.exit_code is None
         return is_same(self.identity)
 
+    def identify_again(self) -> bool:
+        """Read its name anew, as the same process; whether it has another one than before."""
+        found = identify(self.pid) if self.is_running else None
+        if found is None or found.name == self.identity.name:
+            return False
+        if abs(found.started_at_s - self.identity.started_at_s) > START_TIME_SLACK_S:
+            return False
+        self.identity = found
+        return True
+
     async def wait(self) -> int | None:
         """Wait for the end, which the kernel tells at once, and reap the child."""
         if self._exited is None:

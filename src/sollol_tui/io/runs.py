@@ -11,7 +11,9 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from sollol_tui.core.ids import BackendAddress
 from sollol_tui.core.lifecycle import Phase
+from sollol_tui.core.orders import Order
 from sollol_tui.core.problems import Cause, Problem
 from sollol_tui.io.files import locked, private_dir, write_secret
 from sollol_tui.io.process import ProcessId, identify, is_same
@@ -28,6 +30,7 @@ class RunRecord(NamedTuple):
     argv: tuple[str, ...]
     log: str
     api_key: str = ""
+    order: Order | None = None  # what was asked for
 
 
 def runs_dir(state_dir: Path) -> Path:
@@ -76,6 +79,8 @@ def looked_after(state_dir: Path, port: int) -> Iterator[bool]:
             held = stack.enter_context(locked(path, wait=False))
         except OSError:
             held = False
+        if not held:
+            stack.close()
         if held:
             stack.callback(_sign, path, None)
             _sign(path, identify(os.getpid()))
@@ -157,4 +162,18 @@ def _from_json(raw: dict[str, Any]) -> RunRecord:
         argv=tuple(map(str, raw["argv"])),
         log=str(raw["log"]),
         api_key=str(raw.get("api_key", "")),
+        order=_order(raw.get("order")),
     )
+
+
+def _order(raw: Any) -> Order | None:
+    """The order of a record; None for one of another version of this program."""
+    try:
+        order = Order(*raw)
+        backends = order.backends
+        return order._replace(
+            backends=None if backends is None else tuple(map(BackendAddress, backends)),
+            tensor_split=tuple(map(float, order.tensor_split)),
+        )
+    except (TypeError, ValueError):
+        return None
