@@ -47,6 +47,7 @@ class Answers:
     def __init__(self) -> None:
         self.requests = list[AskRequest]()
         self.closed = 0
+        self._streams = list[AsyncIterator[AskEvent]]()  # kept: they end when they are closed
         self._events = asyncio.Queue[AskEvent | BaseException | None]()
 
     def say(self, *events: AskEvent | BaseException | None) -> None:
@@ -54,8 +55,12 @@ class Answers:
         for event in events:
             self._events.put_nowait(event)
 
-    async def ask(self, request: AskRequest) -> AsyncIterator[AskEvent]:
+    def ask(self, request: AskRequest) -> AsyncIterator[AskEvent]:
         self.requests.append(request)
+        self._streams.append(self._stream())
+        return self._streams[-1]
+
+    async def _stream(self) -> AsyncIterator[AskEvent]:
         try:
             while (event := await self._events.get()) is not None:
                 if isinstance(event, BaseException):

@@ -246,6 +246,25 @@ async def test_the_line_that_is_read_stays_when_the_terminal_gets_narrower() -> 
         await until(pilot, lambda: shown(app)[0].startswith("answer 12"))
 
 
+async def test_the_middle_of_a_long_answer_stays_in_view_in_another_width() -> None:
+    transcript = Transcript()
+    app = Host(transcript)
+    async with app.run_test(size=(100, 12)) as pilot:
+        answer = transcript.add_message("assistant", HEADER)
+        words = "some words that wrap when the terminal is a narrow one, and more of them"
+        answer.append("\n\n".join(f"paragraph {n}: {words}" for n in range(60)))
+        answer.finish()
+        transcript.flush()
+        line = next(
+            n for n in range(200) if plain(transcript.history.line(n)).startswith("paragraph 30:")
+        )
+        transcript.action_move(line - transcript.scroll_offset.y)
+        await until(pilot, lambda: shown(app)[0].startswith("paragraph 30:"))
+        await pilot.resize_terminal(40, 12)
+        await until(pilot, lambda: transcript.history.messages[0].cells < 40)
+        await until(pilot, lambda: any("paragraph 30:" in line for line in shown(app)))
+
+
 async def test_selected_text_is_copied_without_blanks_at_the_ends_of_lines() -> None:
     transcript = Transcript()
     async with Host(transcript).run_test(size=(40, 10)) as pilot:

@@ -210,14 +210,10 @@ class ChatPanel(Widget):
         self._status.show_queue(queue, is_held=self.session.is_held)
 
     def watch_models(self) -> None:
-        self._show_state_at_rest()
-
-    def watch_model(self) -> None:
-        self._show_state_at_rest()
-
-    def _show_state_at_rest(self) -> None:
         if self.is_mounted and not self.is_streaming:
             self._show_state()
+
+    watch_model = watch_models
 
     # What its parts say
 
@@ -243,7 +239,7 @@ class ChatPanel(Widget):
         event.stop()
         self.session.take_back()
         self._show_queue()
-        self._show_state_at_rest()
+        self._show_state()
 
     @on(Prompt.ScrollWanted)
     def scroll(self, event: Prompt.ScrollWanted) -> None:

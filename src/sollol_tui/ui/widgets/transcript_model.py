@@ -237,7 +237,7 @@ class Message:
         sections = self._sections()
         line, now = place.line, sections[place.section]
         if is_rewrapped and place.section == _TEXT:
-            line = round(line * now / place.of)
+            line = line * now // place.of
         return sum(sections[: place.section]) + max(0, min(line, now - 1))
 
     def is_thought_label(self, index: int) -> bool:
