@@ -83,8 +83,6 @@ class Panes:
             ascii_only=self._ascii,
             id="chat",
         )
-        if self._ascii:
-            self.chat.prompt.placeholder = "Ask the cluster"
         self.by_name["chat"] = self.chat
         self._title("chat")
         self._show_models(self._engine.store.snapshot)

@@ -18,8 +18,6 @@ ANYWHERE = Binding.Group("Anywhere")
 GO = Binding.Group("Panes")
 ROWS = Binding.Group("Rows")
 CLUSTER = Binding.Group("Cluster")
-LIST = Binding.Group("In a list")
-DIALOG = Binding.Group("In a dialog")
 
 
 def command_key(
