@@ -330,6 +330,19 @@ async def test_a_hint_stands_where_nothing_was_said_yet() -> None:
         await until_shown(pilot, "Ask something.")
 
 
+async def test_what_still_comes_for_a_forgotten_message_changes_nothing() -> None:
+    transcript = Transcript()
+    async with Host(transcript).run_test(size=(40, 10)) as pilot:
+        old = transcript.add_message("assistant", HEADER, "old")
+        transcript.clear()
+        old.append("late")
+        transcript.flush()
+        transcript.add_message("user", (), "new").finish()
+        old.finish()
+        await until_shown(pilot, "▌ new")
+        assert "late" not in "\n".join(shown(pilot.app))
+
+
 async def test_an_update_paints_without_laying_the_screen_out() -> None:
     transcript = Transcript()
     app = Host(transcript)
