@@ -16,6 +16,7 @@ from sollol_tui.io.binaries import (
     find_llama_server,
     find_rpc_server,
     read_help,
+    read_version,
     supports_rpc,
 )
 
@@ -175,3 +176,19 @@ def test_what_it_says_on_its_error_stream_counts_and_bytes_do_no_harm(tmp_path: 
     noisy = program(tmp_path / "noisy")
     noisy.write_text("#!/bin/sh\nprintf 'a\\377b' >&2\n")
     assert read_help(noisy) == "a\ufffdb"
+
+
+@pytest.mark.parametrize(
+    ("said", "version"),
+    [
+        (
+            "version: 0.6.0-dev (build 0, commit unknown)\nbuilt with GNU",
+            "0.6.0-dev (build 0, commit unknown)",
+        ),
+        ("load_backend: loaded\nversion: 5123 (a1b2\x1b[2J)", "5123 (a1b2[2J)"),
+        ("error: unknown argument: --version", ""),
+    ],
+)
+def test_a_program_tells_its_version_or_none(tmp_path: Path, said: str, version: str) -> None:
+    assert read_version(program(tmp_path / "llama-server", said)) == version
+    assert read_version(tmp_path / "gone") == ""

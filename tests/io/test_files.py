@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sollol_tui.io.files import locked, write_atomically, write_secret
+from sollol_tui.io.files import locked, write_atomically, write_problem, write_secret
 
 
 def mode_of(path: Path) -> int:
@@ -91,3 +91,25 @@ def test_a_lock_goes_with_the_process_that_held_it(tmp_path: Path) -> None:
         holder.wait()
         with locked(path, wait=False) as held:
             assert held
+
+
+def test_where_can_be_written_there_is_no_problem_and_no_scrap(tmp_path: Path) -> None:
+    assert write_problem(tmp_path) == ""
+    assert write_problem(tmp_path / "not" / "there" / "yet") == ""
+    assert os.listdir(tmp_path) == ["home"]
+
+
+def test_a_file_in_the_way_is_a_problem(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert write_problem(tmp_path / "file" / "state") == f"{tmp_path / 'file'} is no directory"
+
+
+def test_a_closed_place_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may write everywhere
+    assert write_problem(tmp_path / "state") == f"{tmp_path} is closed to you"
+
+    def read_only(*_: object) -> int:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(os, "open", read_only)
+    assert write_problem(tmp_path) == "Read-only file system"

@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from sollol_tui.core.ids import BackendAddress
+from sollol_tui.core.orders import Order
 from sollol_tui.core.settings import BackendSetting, NodeSetting, Settings
 from sollol_tui.core.settings_merge import SettingsError, merge
 from sollol_tui.core.state import Mode
 from sollol_tui.verbs.arguments import UsageError, parse
+from sollol_tui.verbs.coordinator_options import CoordinatorOptions, with_model
 from sollol_tui.verbs.demo_look import with_look
 
 
@@ -75,6 +78,16 @@ def test_a_dash_is_a_prompt() -> None:
         (["--node", "x", "demo"], "the demo has a cluster of its own, --node is not for it"),
         (["--config", "x", "demo"], "the demo has a cluster of its own, --config is not for it"),
         (["chat", "--node", "ftp://x", "why"], "--node: 'ftp://x': only http and https"),
+        (["coordinator"], "the following arguments are required: WHAT"),
+        (["coordinator", "plan", "-m", " "], "-m/--model: the model's name is empty"),
+        (["coordinator", "run", "--backends", ","], "wants host:port,host:port"),
+        (["coordinator", "run", "--backends", "a/b"], "'a/b' is not host:port"),
+        (["coordinator", "plan", "--tensor-split", "3,x"], "'3,x' is no list of shares"),
+        (["coordinator", "plan", "--tensor-split", "0,0"], "'0,0' is no list of shares"),
+        (["coordinator", "plan", "--tensor-split", "nan,1"], "'nan,1' is no list of shares"),
+        (["coordinator", "plan", "--context", "10"], "'10' is not a number of tokens"),
+        (["coordinator", "plan", "--gpu-layers", "-1"], "expected one argument|not a number"),
+        (["coordinator", "stop", "-m", "x"], "unrecognized arguments"),
     ],
 )
 def test_wrong_usage_is_one_sentence(argv: list[str], problem: str) -> None:
@@ -112,3 +125,45 @@ def test_the_demo_takes_over_how_the_screen_looks_and_nothing_else() -> None:
     env = {"SOLLOL_TUI_THEME": "sollol-light", "SOLLOL_TUI_REDIS_URL": "redis://mine"}
     settings = with_look(Settings(redis_url=""), env, flags)
     assert settings == Settings(redis_url="", theme="sollol-light", ascii=True, mode=Mode.TASK)
+
+
+def test_a_coordinator_is_wished_for_in_words() -> None:
+    argv = "coordinator plan -m llama3 --backends a,b:50053,a --context 4096 --tensor-split 3,1"
+    found = parse([*argv.split(), "--gpu-layers", "0", "--json", "--backend", "c"])
+    assert (found.verb, found.as_json) == ("coordinator", True)
+    assert found.coordinator is not None
+    assert found.coordinator.order == Order(
+        "llama3", (BackendAddress("a:50052"), BackendAddress("b:50053")), (3.0, 1.0), 0, 4096
+    )
+    assert [b.address for b in merge(found.flags).settings.backends] == ["c:50052"]
+
+
+def test_without_wishes_all_that_is_free_is_taken() -> None:
+    found = parse(["coordinator", "run"]).coordinator
+    assert found is not None
+    assert found.order == Order()
+    assert found.wants_only_a_model
+    alone = parse(["coordinator", "run", "--backends", "none"]).coordinator
+    assert alone is not None
+    assert alone.order.backends == ()
+    assert not alone.wants_only_a_model
+
+
+@pytest.mark.parametrize("what", ["status", "stop"])
+def test_looking_and_stopping_take_settings_only(what: str) -> None:
+    found = parse(["coordinator", what, "--coordinator", "127.0.0.1:19000"])
+    assert found.coordinator == CoordinatorOptions(what)  # type: ignore[arg-type]
+    assert merge(found.flags).settings.coordinators[0].url == "http://127.0.0.1:19000"
+
+
+def test_a_model_asked_for_by_name_is_stronger_than_the_path_of_the_settings() -> None:
+    settings = Settings(model_path="/models/other.gguf")
+    assert with_model(settings, "llama3").model_path == ""
+    assert with_model(settings, "").model_path == "/models/other.gguf"
+
+
+def test_check_and_chat_take_their_flags() -> None:
+    assert parse(["check", "-m", "llama3"]).model == "llama3"
+    assert parse(["check"]).model == ""
+    assert parse(["chat", "-m", "x", "--keep", "why"]).keep
+    assert not parse(["chat", "-m", "x", "why"]).keep

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
-from collections.abc import Sequence
+import os
+import signal
+from collections.abc import AsyncGenerator, Sequence
 
 import pytest
 
 from sollol_tui.core.asks import (
     AskEvent,
+    AskRequest,
     Candidate,
     ChatMessage,
     Delta,
     Failed,
     Finished,
     Notice,
+    Progress,
     Routed,
     RouteDecision,
     Seam,
@@ -153,6 +158,60 @@ def test_waiting_is_said_once_per_reason() -> None:
         "waiting for the first token",
         "the model thinks …",
     ]
+
+
+def test_a_coordinator_that_comes_up_is_told_by_phase_and_now_and_then() -> None:
+    coming = [
+        Waiting(0, 0.0, True, phase="probing"),
+        *(Waiting(0, 1.0 + n, True, Progress(n, 100), "loading") for n in range(0, 25, 3)),
+        Waiting(0, 25.0, True, Progress(24, 100), "loading"),
+        Waiting(0, 26.0, True, Progress(100, 100), "warming"),
+    ]
+    _, _, err = ask([*coming, ROUTED, Delta("x"), DONE])
+    assert err.splitlines()[:6] == [
+        "coordinator: probing (0.0 s)",
+        "coordinator: loading 0 % (1.0 s)",
+        "coordinator: loading 9 % (10 s)",
+        "coordinator: loading 12 % (13 s)",
+        "coordinator: loading 21 % (22 s)",
+        "coordinator: warming (26 s)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("events", "keep", "found", "stays"),
+    [
+        ([Delta("x"), DONE], False, False, False),
+        ([Delta("x"), DONE], True, False, True),
+        ([Failed(Fault(FaultKind.SERVER), A, 0)], True, False, True),
+        ([Waiting(0, 1.0, True, phase="loading"), KeyboardInterrupt()], True, False, False),
+        ([Delta("x"), KeyboardInterrupt()], True, False, True),
+        ([KeyboardInterrupt()], False, True, True),
+        ([Delta("x"), DONE], False, True, True),
+    ],
+)
+def test_a_coordinator_stays_when_it_is_kept_or_was_there_before(
+    events: Sequence[AskEvent | BaseException], keep: bool, found: bool, stays: bool
+) -> None:
+    engine = FakeEngine(events=events)
+    engine.found_coordinator = found
+    chat(lambda: engine, SETTINGS, "why?", voice(), keep=keep)
+    assert engine.stays is stays
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_it_in_order_like_ctrl_c(number: int) -> None:
+    class Asked(FakeEngine):
+        async def ask(self, request: AskRequest) -> AsyncGenerator[AskEvent, None]:
+            yield Delta("abc")
+            os.kill(os.getpid(), number)
+            await asyncio.Event().wait()
+
+    engine, spoken = Asked(), voice()
+    assert chat(lambda: engine, SETTINGS, "why?", spoken) == 130
+    assert engine.stays is False
+    assert not engine.runs
+    assert heard(spoken) == ("abc\n", "sollol-tui: stopped (the answer is not whole)\n")
 
 
 def test_when_nobody_can_answer_each_reason_is_said() -> None:
