@@ -1,4 +1,4 @@
-"""A small Redis on loopback: enough of RESP2 and its commands for the registry's reader."""
+"""A small Redis on loopback: enough of RESP2 and its commands for all that we ask of one."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from fnmatch import fnmatchcase
+from typing import Any
 
 Stored = bytes | dict[bytes, bytes] | list[bytes]
 Answer = bytes
+Session = dict[str, Any]
 
 
 def bulk(value: bytes | None) -> Answer:
@@ -25,6 +27,11 @@ def integer(number: int) -> Answer:
 
 WRONGTYPE = b"-WRONGTYPE Operation against a key holding the wrong kind of value\r\n"
 OK = b"+OK\r\n"
+ALWAYS = {
+    b"PING": b"+PONG\r\n",
+    **dict.fromkeys((b"SELECT", b"CLIENT", b"WATCH", b"UNWATCH"), OK),
+    b"TIME": array([bulk(b"1790000000"), bulk(b"500000")]),
+}
 
 
 class FakeRedis:
@@ -41,9 +48,13 @@ class FakeRedis:
         self.overrides: dict[bytes, bytes | str | None] = {}
         self.greeting = b""
         self.commands: list[list[bytes]] = []
+        self.published: list[tuple[bytes, bytes]] = []
+        self.streams: dict[bytes, list[dict[bytes, bytes]]] = {}
+        self.subscribers: dict[asyncio.StreamWriter, set[bytes]] = {}
         self.connections = 0
         self.port = 0
         self._was_asked = asyncio.Event()
+        self._grown = asyncio.Event()
         self._writers: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
 
@@ -83,15 +94,18 @@ class FakeRedis:
     def drop_connections(self) -> None:
         for writer in self._writers:
             writer.close()
+        self._wake()
 
     async def _attend(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         self._writers.add(writer)
         writer.write(self.greeting)
-        session = {"trusted": self.password is None}
+        session: Session = {"trusted": self.password is None, "queued": None, "writer": writer}
         try:
             while (command := await self._read(reader)) is not None:
                 self.commands.append(command)
+                if command[0].upper() == b"XREAD":
+                    await self._until_grown(command[1:], writer)
                 answer = self._answer(command, session)
                 if answer == "close":
                     break
@@ -102,6 +116,7 @@ class FakeRedis:
             pass
         finally:
             self._writers.discard(writer)
+            self.subscribers.pop(writer, None)
             writer.close()
 
     @staticmethod
@@ -115,8 +130,10 @@ class FakeRedis:
             words.append((await reader.readexactly(size + 2))[:-2])
         return words
 
-    def _answer(self, command: list[bytes], session: dict[str, bool]) -> bytes | str | None:
+    def _answer(self, command: list[bytes], session: Session) -> bytes | str | None:
         name, words = command[0].upper(), command[1:]
+        if name == b"EXEC" and name in self.overrides:
+            session["queued"] = None
         if name in self.overrides:
             return self.overrides[name]
         if name == b"AUTH":
@@ -124,14 +141,90 @@ class FakeRedis:
             return OK if session["trusted"] else b"-WRONGPASS invalid username-password pair\r\n"
         if not session["trusted"]:
             return b"-NOAUTH Authentication required.\r\n"
+        if name in (b"MULTI", b"EXEC"):
+            return self._transaction(name, session)
+        if session["queued"] is not None:
+            session["queued"].append((name, words))
+            return b"+QUEUED\r\n"
+        if name == b"SUBSCRIBE":
+            return self._subscribe(words, session["writer"])
         return self._known(name, words)
 
+    def _transaction(self, name: bytes, session: Session) -> bytes:
+        if name == b"MULTI":
+            session["queued"] = []
+            return OK
+        queued, session["queued"] = session["queued"], None
+        return array([self._known(*command) for command in queued])
+
+    def _subscribe(self, channels: list[bytes], writer: asyncio.StreamWriter) -> bytes:
+        self.subscribers.setdefault(writer, set()).update(channels)
+        return b"".join(
+            array([bulk(b"subscribe"), bulk(channel), integer(number)])
+            for number, channel in enumerate(channels, 1)
+        )
+
+    def publish(self, channel: bytes, content: bytes) -> int:
+        """Send a message to whoever has subscribed."""
+        self.published.append((channel, content))
+        heard = [writer for writer, channels in self.subscribers.items() if channel in channels]
+        for writer in heard:
+            writer.write(array([bulk(b"message"), bulk(channel), bulk(content)]))
+        return len(heard)
+
+    def add_entry(self, stream: bytes, fields: dict[bytes, bytes]) -> bytes:
+        """Append to a stream; entries are numbered from 1."""
+        entries = self.streams.setdefault(stream, [])
+        entries.append(fields)
+        self._wake()
+        return b"%d-0" % len(entries)
+
+    async def _until_grown(self, words: list[bytes], writer: asyncio.StreamWriter) -> None:
+        stream, last = words[-2], int(words[-1].split(b"-")[0])
+        while len(self.streams.get(stream, ())) <= last and not writer.is_closing():
+            await self._grown.wait()
+
+    def _wake(self) -> None:
+        self._grown.set()
+        self._grown = asyncio.Event()
+
+    def _entries(self, stream: bytes, after: int) -> bytes:
+        return array(
+            [
+                array([bulk(b"%d-0" % number), array([bulk(w) for kv in f.items() for w in kv])])
+                for number, f in enumerate(self.streams.get(stream, ()), 1)
+                if number > after
+            ]
+        )
+
     def _known(self, name: bytes, words: list[bytes]) -> bytes:
+        if name in ALWAYS:
+            return ALWAYS[name]
+        if name == b"PUBLISH" or name[:1] == b"X":
+            return self._about_streams(name, words)
+        return self._about_keys(name, words)
+
+    def _about_streams(self, name: bytes, words: list[bytes]) -> bytes:
         match name:
-            case b"PING":
-                return b"+PONG\r\n"
-            case b"SELECT" | b"CLIENT":
-                return OK
+            case b"PUBLISH":
+                return integer(self.publish(*words))
+            case b"XADD":
+                fields = words[words.index(b"*") + 1 :]
+                entry = dict(zip(fields[::2], fields[1::2], strict=True))
+                return bulk(self.add_entry(words[0], entry))
+            case b"XREVRANGE":
+                count = len(self.streams.get(words[0], ()))
+                return self._entries(words[0], max(0, count - int(words[-1])))
+            case b"XREAD":
+                entries = self._entries(words[-2], int(words[-1].split(b"-")[0]))
+                return array([array([bulk(words[-2]), entries])])
+        return b"-ERR unknown command '%s'\r\n" % name
+
+    def _about_keys(self, name: bytes, words: list[bytes]) -> bytes:
+        match name:
+            case b"GET":
+                found = self.data.get(words[0])
+                return WRONGTYPE if isinstance(found, dict | list) else bulk(found)
             case b"SCAN":
                 return self._scan(words)
             case b"SET":
