@@ -162,3 +162,18 @@ def test_a_child_may_be_bound_to_our_life(tmp_path: Path) -> None:
         starter.kill()
     _, alive = psutil.wait_procs([child], timeout=PATIENCE_S)
     assert not [c for c in alive if c.status() != psutil.STATUS_ZOMBIE]
+
+
+async def test_what_a_script_leaves_behind_is_ended_with_it(tmp_path: Path) -> None:
+    """A script ends at the first signal; the server that it started may take its time."""
+    ready = f"open({str(tmp_path / 'ready')!r}, 'w').close()"
+    slow = f"import signal, sys; signal.signal(signal.SIGTERM, signal.SIG_IGN); {ready}\n"
+    child = f"{slow}while True: signal.pause()"
+    script = f"import subprocess, sys; subprocess.call([sys.executable, '-c', {child!r}])"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(process, "FIRST_WAIT_S", 0.1)
+        patch.setattr(process, "SECOND_WAIT_S", 0.1)
+        running = await up(python(script, tmp_path))
+        (left,) = psutil.Process(running.pid).children()
+        assert await running.stop() == -signal.SIGTERM
+    assert not left.is_running() or left.status() == psutil.STATUS_ZOMBIE

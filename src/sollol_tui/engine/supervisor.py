@@ -213,7 +213,7 @@ class Supervisor:
         launch, problem = end.launch, end.problems[0]
         if launch is None or not is_worth_a_look(problem):
             return end.problems
-        reports = await self._planner.probe(launch.backends, self._store.snapshot.backends)
+        reports = await self._planner.probe(launch.backends, ())  # nobody holds them now
         if launch.has_ended_by_itself:
             return (launch.diagnosis(reports),)
         silent = tuple(line for line in silent_words(reports) if line not in problem.evidence)

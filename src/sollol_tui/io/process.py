@@ -79,7 +79,7 @@ class Running:
         found = identify(self.pid) if self.is_running else None
         if found is None or found.name == self.identity.name:
             return False
-        if abs(found.started_at_s - self.identity.started_at_s) > START_TIME_SLACK_S:
+        if not _about_same(found.started_at_s, self.identity.started_at_s):
             return False
         self.identity = found
         return True
@@ -95,37 +95,50 @@ class Running:
         """SIGTERM, 2 s, SIGTERM, 1 s, SIGKILL, to the whole group. Close own requests first.
 
         llama-server waits for open requests after the first signal and ends at the second
-        (server.cpp:28); a stopped one is continued, so that it can end.
+        (server.cpp:28); a stopped one is continued, so that it can end. A script that stands before
+        it ends at the first signal: what it started is waited for too.
         """
         for number, patience_s in (
             (signal.SIGTERM, FIRST_WAIT_S),
             (signal.SIGTERM, SECOND_WAIT_S),
             (_KILL, LAST_WAIT_S),
         ):
-            if not self.is_running:
+            if not self.is_running and not await asyncio.to_thread(self._left_behind):
                 break
             self.send(number)
             self.send(_CONTINUE)
             with suppress(TimeoutError):
-                await asyncio.wait_for(self.wait(), patience_s)
-                break
+                async with asyncio.timeout(patience_s):
+                    await self._all_ended()
         return self.exit_code
 
     def send(self, number: int) -> None:
         """Send a signal to the group, once more proven to be ours."""
-        if not self.is_running:
-            return
         with suppress(ProcessLookupError, PermissionError):
-            if _leads_a_group(self.pid):
-                os.killpg(self.pid, number)
-            else:
+            if self.is_running and not _leads_a_group(self.pid):
                 os.kill(self.pid, number)
+            elif self.is_running or self._left_behind():
+                os.killpg(self.pid, number)
+
+    async def _all_ended(self) -> None:
+        await self.wait()
+        for pid in await asyncio.to_thread(self._left_behind):
+            await _end_of(ProcessId(pid, 0.0, ""))
+
+    def _left_behind(self) -> list[int]:
+        """The processes of its group that outlive it.
+
+        As long as there are any, no other process gets its number: the group is named by that.
+        """
+        if not hasattr(os, "getpgid"):
+            return []
+        leader = identify(self.pid)
+        if leader is not None and not _about_same(leader.started_at_s, self.identity.started_at_s):
+            return []
+        return [pid for pid in psutil.pids() if pid != self.pid and _is_in(self.pid, pid)]
 
     async def _ended(self) -> None:
-        if hasattr(os, "pidfd_open"):
-            await _pidfd_readable(self.pid)
-        else:
-            await asyncio.to_thread(_wait_by_polling, self.identity)
+        await _end_of(self.identity)
         if self._child is not None:
             self.exit_code = self._child.wait()
 
@@ -203,9 +216,19 @@ def is_same(identity: ProcessId) -> bool:
     """Whether that very process still runs: id, start time and name agree, and it is no zombie."""
     with suppress(psutil.Error):
         process = psutil.Process(identity.pid)
-        same_time = abs(process.create_time() - identity.started_at_s) <= START_TIME_SLACK_S
+        same_time = _about_same(process.create_time(), identity.started_at_s)
         if same_time and process.name() == identity.name:
             return bool(process.status() != psutil.STATUS_ZOMBIE)
+    return False
+
+
+def _about_same(one_s: float, other_s: float) -> bool:
+    return abs(one_s - other_s) <= START_TIME_SLACK_S
+
+
+def _is_in(group: int, pid: int) -> bool:
+    with suppress(OSError, psutil.Error):
+        return os.getpgid(pid) == group and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     return False
 
 
@@ -228,6 +251,13 @@ def _end_with_parent() -> Callable[[], None] | None:
             os._exit(1)
 
     return ask
+
+
+async def _end_of(identity: ProcessId) -> None:
+    if hasattr(os, "pidfd_open"):
+        await _pidfd_readable(identity.pid)
+    else:
+        await asyncio.to_thread(_wait_by_polling, identity)
 
 
 async def _pidfd_readable(pid: int) -> None:

@@ -1,0 +1,650 @@
+"""A coordinator is kept up: over a program that plays llama-server, and backends that can break."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
+from itertools import pairwise
+from pathlib import Path
+
+import psutil
+import pytest
+
+from sollol_tui.core import lifecycle
+from sollol_tui.core.asks import AskRequest, ChatMessage, Finished, Notice
+from sollol_tui.core.ids import BackendAddress, parse_backend_address, parse_coordinator_url
+from sollol_tui.core.lifecycle import Phase, may_move
+from sollol_tui.core.orders import Order
+from sollol_tui.core.problems import Cause
+from sollol_tui.core.settings import BackendSetting, CoordinatorSetting, Settings
+from sollol_tui.core.state import (
+    BackendStatus,
+    ClusterSnapshot,
+    CoordinatorState,
+    CoordinatorStatus,
+    Mode,
+    Owner,
+)
+from sollol_tui.demo.backend import DemoBackend
+from sollol_tui.engine import launch
+from sollol_tui.engine.engine import Engine
+from sollol_tui.io import process, runs
+from sollol_tui.io.process import ProcessId, is_same
+from tests import fakes
+from tests.core.make_gguf import gguf, llama_fields, llama_tensors
+from tests.engine.fake_llama_server import goes, install
+from tests.engine.support import until
+
+HOST = "127.0.0.1"
+SLOW = "more = ['--load-s', '600']"
+CRASH = "print('something broke', flush=True); sys.exit(7)"
+HANG = "signal.pause()"
+
+
+class Place:
+    """Where a coordinator can run: a program, a model, a port, a directory for what is kept."""
+
+    def __init__(self, tmp_path: Path) -> None:
+        self.program = install(tmp_path / "bin")
+        self.model = tmp_path / "model.gguf"
+        self.model.write_bytes(gguf(llama_fields(), llama_tensors()))
+        self.port = _free_port()
+        self.state_dir = tmp_path / "state"
+        self.url = parse_coordinator_url(f"{HOST}:{self.port}")
+
+    def settings(self, *backends: str, **changes: object) -> Settings:
+        settings = Settings(
+            coordinators=(CoordinatorSetting(self.url),),
+            backends=tuple(BackendSetting(parse_backend_address(b)) for b in backends),
+            redis_url="",
+            look_at_localhost=False,
+            read_sollol_files=False,
+            poll_interval_s=0.1,
+            timeout_s=1.0,
+            context_tokens=512,
+            llama_server=str(self.program),
+            threshold_parameters=1.0,
+        )
+        return settings._replace(**changes)  # type: ignore[arg-type]
+
+    @property
+    def order(self) -> Order:
+        return Order(str(self.model))
+
+    @property
+    def log(self) -> Path:
+        return runs.log_path(self.state_dir, self.port)
+
+    def servers(self) -> list[psutil.Process]:
+        """The processes that this place's program has become, alive or zombies."""
+        found = []
+        for running in psutil.process_iter():
+            with suppress(psutil.Error):
+                dead = running.status() == psutil.STATUS_ZOMBIE and running.ppid() == os.getpid()
+                if dead or str(self.model) in running.cmdline():
+                    found.append(running)
+        return found
+
+
+def _free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind((HOST, 0))
+        return int(sock.getsockname()[1])
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    made = Place(tmp_path)
+    yield made
+    left = made.servers()
+    for one in left:
+        one.kill()
+    assert not left, "whatever a test does, nothing stays behind"
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waits between tries are as short as can be; the quarantine is as long as ever."""
+    monkeypatch.setattr(lifecycle, "BACKOFF_FIRST_S", 0.01)
+    monkeypatch.setattr(process, "FIRST_WAIT_S", 0.2)
+
+
+class Life:
+    """An engine that runs, and each state of its coordinator in turn."""
+
+    def __init__(self, engine: Engine, place: Place) -> None:
+        self.engine = engine
+        self.place = place
+        self.states: list[CoordinatorState] = []
+        engine.store.listeners.append(self._note)
+
+    def _note(self, before: ClusterSnapshot, after: ClusterSnapshot) -> None:
+        old, new = before.coordinator(self.place.url), after.coordinator(self.place.url)
+        if new is not None and new is not old:
+            self.states.append(new)
+
+    @property
+    def phases(self) -> list[str]:
+        """Those that it went through, each change once."""
+        seen = [""]
+        for state in self.states:
+            if state.phase != seen[-1]:
+                seen.append(state.phase)
+        return seen[1:]
+
+    async def until(self, condition: Callable[[CoordinatorState], bool]) -> CoordinatorState:
+        def holds(snapshot: ClusterSnapshot) -> bool:
+            state = snapshot.coordinator(self.place.url)
+            return state is not None and condition(state)
+
+        snapshot = await until(self.engine, holds)
+        state = snapshot.coordinator(self.place.url)
+        assert state is not None
+        return state
+
+    async def until_phase(self, phase: Phase) -> CoordinatorState:
+        return await self.until(lambda s: s.phase == phase)
+
+    async def until_ready(self, besides: int | None = None) -> CoordinatorState:
+        """Until it serves, in another process than that one."""
+        return await self.until(
+            lambda s: s.status is CoordinatorStatus.READY and s.pid not in {None, besides}
+        )
+
+    async def served(self) -> CoordinatorState:
+        await self.engine.start_coordinator(self.place.order)
+        return await self.until_ready()
+
+    def backend(self, address: str) -> BackendStatus | None:
+        state = self.engine.store.snapshot.backend(address)
+        return state.status if state is not None else None
+
+
+@asynccontextmanager
+async def life(place: Place, *backends: DemoBackend, **changes: object) -> AsyncIterator[Life]:
+    settings = place.settings(*(b.address for b in backends), **changes)
+    engine = Engine(settings, place.state_dir)
+    lived = Life(engine, place)
+    async with engine.running():
+        await until(engine, lambda s: s.looked)
+        yield lived
+    statuses = [s.status for s in lived.states if s.supervised]
+    moves = [(a, b) for a, b in pairwise(statuses) if not may_move(a, b)]
+    assert not moves, "every move that the supervisor makes is a legal one"
+
+
+# Starting
+
+
+async def test_a_start_goes_through_its_phases_to_a_server_that_holds_its_backends(
+    place: Place,
+) -> None:
+    goes(place.program, "more = ['--load-s', '0.3']")
+    async with fakes.backend() as one, fakes.backend() as two, life(place, one, two) as lived:
+        state = await lived.served()
+        assert lived.phases == ["probing", "starting", "connecting", "loading", "ready"]
+        assert (state.owner, state.supervised) == (Owner.OURS, True)
+        assert state.plan is not None
+        assert state.plan.argv[0] == str(place.program)
+        assert set(state.backends) == {one.address, two.address} == set(state.plan.backends)
+        assert {lived.backend(a) for a in state.backends} == {BackendStatus.ATTACHED}
+        assert state.expected_s is not None
+        assert state.expected_s >= 0.3
+        assert state.shards is not None
+        assert {s.address for s in state.shards.devices} == set(state.backends)
+        assert psutil.Process(state.pid).is_running()
+        record = runs.read_run(place.state_dir, place.port)
+        assert record is not None
+        assert is_same(record.process), "also now that the script has become the server"
+        assert (record.order, record.api_key) == (place.order._replace(port=place.port), "")
+    assert not place.servers()
+    assert runs.read_run(place.state_dir, place.port) is None
+
+
+@pytest.mark.parametrize(
+    ("way", "phase"), [(HANG, Phase.CONNECTING), (SLOW, Phase.LOADING)], ids=["hangs", "loads"]
+)
+async def test_a_start_can_be_stopped_in_every_phase(place: Place, way: str, phase: Phase) -> None:
+    goes(place.program, way)
+    async with fakes.backend() as one, life(place, one) as lived:
+        await lived.engine.start_coordinator(place.order)
+        await lived.until_phase(phase)
+        await lived.engine.stop_coordinator()
+        state = lived.states[-1]
+        assert (state.status, state.pid) == (CoordinatorStatus.STOPPED, None)
+        assert not place.servers()
+        await until(lived.engine, lambda s: s.backends[0].status is BackendStatus.IDLE)
+
+
+async def test_another_start_takes_the_place_of_the_first_one(place: Place) -> None:
+    async with life(place) as lived:
+        first = await lived.served()
+        await asyncio.gather(*(lived.engine.start_coordinator(place.order) for _ in range(3)))
+        second = await lived.until_ready(besides=first.pid)
+        assert [p.pid for p in place.servers()] == [second.pid]
+
+
+async def test_a_start_that_was_asked_for_at_once_waits_for_the_first_look(place: Place) -> None:
+    """Or the plan would know none of the backends."""
+    async with fakes.backend() as one:
+        engine = Engine(place.settings(one.address), place.state_dir)
+        async with engine.running():
+            await engine.start_coordinator(place.order)
+            lived = Life(engine, place)
+            state = await lived.until_ready()
+            assert state.backends == (one.address,)
+
+
+# What cannot be started
+
+
+@pytest.mark.parametrize(
+    ("changes", "order", "cause"),
+    [
+        ({"llama_server": "/nowhere/llama-server"}, {}, Cause.NO_BINARY),
+        ({}, {"model": "/nowhere/model.gguf"}, Cause.MODEL_NOT_FOUND),
+        ({}, {"model": "no-such:1b"}, Cause.MODEL_NOT_FOUND),
+        ({}, {"backends": (BackendAddress("127.0.0.1:1"),)}, Cause.BACKEND_REFUSED),
+    ],
+)
+async def test_what_needs_a_person_is_told_and_not_tried_again(
+    place: Place, changes: dict[str, object], order: dict[str, object], cause: Cause
+) -> None:
+    async with life(place, **changes) as lived:
+        await lived.engine.start_coordinator(place.order._replace(**order))  # type: ignore[arg-type]
+        state = await lived.until_phase(Phase.FAILED)
+        assert (state.problems[0].cause, state.retry_at_s) == (cause, None)
+        await lived.engine.until_given_up()
+        looked_at = state.asked_at_s or 0.0
+        later = await lived.until(lambda s: (s.asked_at_s or 0.0) > looked_at)
+        assert later.problems == state.problems, "and it is shown for as long as it is so"
+
+
+async def test_a_port_that_is_taken_names_who_has_it(place: Place) -> None:
+    with socket.create_server((HOST, place.port)):
+        async with life(place) as lived:
+            await lived.engine.start_coordinator(place.order)
+            state = await lived.until_phase(Phase.FAILED)
+    (problem,) = state.problems
+    assert (problem.cause, state.retry_at_s) == (Cause.PORT_TAKEN, None)
+    assert f"process {os.getpid()}" in problem.evidence[0]
+
+
+async def test_a_strangers_server_on_the_port_is_shown_and_left_alone(place: Place) -> None:
+    async with fakes.coordinator(model="llama3.2:3b") as theirs:
+        place.url, place.port = parse_coordinator_url(theirs.url), theirs.port
+        async with life(place) as lived:
+            await lived.engine.start_coordinator(place.order)
+            await lived.until(lambda s: bool(s.problems))
+            state = await lived.until(
+                lambda s: s.status is CoordinatorStatus.READY and bool(s.problems)
+            )
+            assert (state.model, state.supervised) == ("llama3.2:3b", False)
+        assert theirs.alive
+
+
+async def test_a_first_start_that_fails_is_not_tried_again(place: Place) -> None:
+    goes(place.program, CRASH)
+    async with life(place) as lived:
+        await lived.engine.start_coordinator(place.order)
+        state = await lived.until_phase(Phase.FAILED)
+        assert state.retry_at_s is None
+        assert "something broke" in state.problems[0].evidence
+        assert "ended with exit code 7" in state.problems[0].evidence
+        goes(place.program, "")
+        lived.engine.retry_coordinator()
+        await lived.until_ready()
+
+
+async def test_a_program_that_is_none_is_told(place: Place) -> None:
+    """It was one when it was looked for."""
+    async with life(place) as lived:
+        await lived.served()
+        await lived.engine.stop_coordinator()
+        changed = place.program.stat()
+        place.program.write_text("no program")
+        os.utime(place.program, ns=(changed.st_atime_ns, changed.st_mtime_ns))
+        await lived.engine.start_coordinator(place.order)
+        state = await lived.until_phase(Phase.FAILED)
+        assert state.problems[0].cause is Cause.NO_BINARY
+
+
+async def test_one_that_says_nothing_is_ended_at_its_deadline_and_its_backend_blamed(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launch, "CONNECT_DEADLINE_S", 0.3)
+    goes(place.program, HANG)
+    async with fakes.backend() as one, life(place, one) as lived:
+        await lived.engine.start_coordinator(place.order)
+        state = await lived.until(lambda s: bool(s.problems))
+        assert state.problems[0].cause is Cause.BACKEND_BUSY
+        assert state.problems[0].subject == one.address
+        assert state.problems[0].evidence[0].startswith("llama-server has printed nothing")
+        await lived.engine.stop_coordinator()
+
+
+async def test_one_that_never_gets_ready_is_ended_at_its_deadline(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lifecycle, "LOAD_DEADLINE_S", 0.5)
+    goes(place.program, SLOW)
+    async with life(place) as lived:
+        await lived.engine.start_coordinator(place.order)
+        state = await lived.until_phase(Phase.FAILED)
+        assert state.problems[0].cause is Cause.COORDINATOR_HUNG
+        assert not place.servers()
+
+
+# Staying up
+
+
+async def test_a_crash_is_followed_by_a_pause_and_another_start(place: Place) -> None:
+    async with life(place) as lived:
+        first = await lived.served()
+        os.kill(first.pid or 0, signal.SIGKILL)
+        failed = await lived.until_phase(Phase.FAILED)
+        assert failed.problems[0].cause is Cause.COORDINATOR_CRASHED
+        assert failed.retry_at_s is not None
+        assert failed.retry_at_s - (failed.phase_at_s or 0.0) == pytest.approx(1.0, abs=0.01)
+        starting = await lived.until_phase(Phase.CONNECTING)
+        assert starting.problems == failed.problems, "why it starts again is shown meanwhile"
+        second = await lived.until_ready(besides=first.pid)
+        assert second.problems == ()
+        assert runs.log_path(place.state_dir, place.port).exists()
+        assert (place.log.parent / f"coordinator-{place.port}.1.log").exists()
+
+
+@pytest.mark.usefixtures("quick")
+async def test_five_failures_are_a_quarantine_that_ends_when_somebody_says_so(
+    place: Place,
+) -> None:
+    async with life(place) as lived:
+        state = await lived.served()
+        for _ in range(lifecycle.FAILURES_TO_QUARANTINE - 1):
+            os.kill(state.pid or 0, signal.SIGKILL)
+            state = await lived.until_ready(besides=state.pid)
+        os.kill(state.pid or 0, signal.SIGKILL)
+        rests = await lived.until_phase(Phase.QUARANTINED)
+        assert rests.status is CoordinatorStatus.QUARANTINED
+        assert (rests.retry_at_s or 0.0) - (rests.phase_at_s or 0.0) == pytest.approx(300, abs=1)
+        assert not place.servers()
+        lived.engine.retry_coordinator()
+        state = await lived.until_ready(besides=state.pid)
+        os.kill(state.pid or 0, signal.SIGKILL)
+        await lived.until_ready(besides=state.pid)  # the count begins anew
+
+
+@pytest.mark.usefixtures("quick")
+async def test_while_it_waits_it_can_be_stopped(place: Place) -> None:
+    async with life(place) as lived:
+        state = await lived.served()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(lifecycle, "BACKOFF_FIRST_S", 60.0)
+            os.kill(state.pid or 0, signal.SIGKILL)
+            await lived.until(lambda s: s.retry_at_s is not None)
+            await lived.engine.stop_coordinator()
+        assert lived.states[-1].status is CoordinatorStatus.STOPPED
+
+
+async def test_a_lost_backend_is_seen_and_the_others_carry_the_model(place: Place) -> None:
+    async with fakes.backend() as one, fakes.backend() as two, life(place, one, two) as lived:
+        first = await lived.served()
+        one.die()
+        stopping = await lived.until_phase(Phase.STOPPING)
+        (problem,) = stopping.problems
+        assert (problem.cause, problem.subject) == (Cause.BACKEND_LOST, one.address)
+        assert lived.backend(one.address) is BackendStatus.DOWN
+        second = await lived.until_ready(besides=first.pid)
+        assert second.backends == (two.address,)
+        assert not second.offers_replan
+        assert two.alive
+
+
+async def test_a_backend_that_is_lost_while_loading_costs_another_plan(place: Place) -> None:
+    """Also at the very first start: nobody but the backend is to blame."""
+    crash = "print('x/ggml-rpc.cpp:566: Remote RPC server crashed or returned malformed response')"
+    goes(place.program, f"{crash}; sys.stdout.flush(); os.abort()")
+    async with fakes.backend() as one, fakes.backend() as two, life(place, one, two) as lived:
+        lived.engine.store.listeners.append(_dies_with(one, place))
+        await lived.engine.start_coordinator(place.order)
+        failed = await lived.until(lambda s: bool(s.problems))
+        assert failed.problems[0].cause is Cause.BACKEND_LOST
+        assert failed.problems[0].subject == one.address, "the one that refuses is the lost one"
+        goes(place.program, "")
+        state = await lived.until_ready()
+        assert state.backends == (two.address,)
+
+
+def _dies_with(
+    backend: DemoBackend, place: Place
+) -> Callable[[ClusterSnapshot, ClusterSnapshot], None]:
+    def note(_: ClusterSnapshot, after: ClusterSnapshot) -> None:
+        state = after.coordinator(place.url)
+        if state is not None and state.phase == Phase.CONNECTING:
+            backend.die()
+
+    return note
+
+
+async def test_a_backend_that_comes_back_is_offered_and_used_by_one_command(place: Place) -> None:
+    async with fakes.backend() as one, fakes.backend() as two, life(place, one, two) as lived:
+        first = await lived.served()
+        port = one.port
+        one.die()
+        second = await lived.until_ready(besides=first.pid)
+        await one.start(port)
+        offered = await lived.until(lambda s: s.offers_replan)
+        assert offered.pid == second.pid
+        texts = [e.text for e in lived.engine.store.entries_after(0)]
+        assert any(f"{one.address} is free: start the coordinator again" in t for t in texts)
+        await lived.engine.start_coordinator(place.order)
+        third = await lived.until_ready(besides=second.pid)
+        assert set(third.backends) == {one.address, two.address}
+        assert not third.offers_replan
+
+
+async def test_a_preview_counts_the_backends_of_our_own_coordinator_as_free(place: Place) -> None:
+    async with fakes.backend() as one, life(place, one) as lived:
+        await lived.served()
+        planned = await lived.engine.plan_coordinator(place.order)
+        assert planned.plan is not None
+        assert planned.plan.backends == (one.address,)
+        assert planned.startable
+        assert lived.backend(one.address) is BackendStatus.ATTACHED
+
+
+async def test_a_script_that_stays_before_the_server_hides_no_lost_backend(
+    tmp_path: Path, place: Place
+) -> None:
+    place.program = install(tmp_path / "stands", stands=True)
+    async with fakes.backend() as one, fakes.backend() as two, life(place, one, two) as lived:
+        first = await lived.served()
+        one.die()
+        second = await lived.until_ready(besides=first.pid)
+        assert second.backends == (two.address,)
+        await lived.engine.stop_coordinator()
+        assert not place.servers()
+
+
+# Hanging
+
+
+HANGS = {"failures_to_down": 2, "timeout_s": 0.3}
+
+
+async def test_a_stopped_coordinator_is_shown_as_stalled_and_left_until_it_goes_on(
+    place: Place,
+) -> None:
+    async with life(place, **HANGS) as lived:
+        state = await lived.served()
+        os.kill(state.pid or 0, signal.SIGSTOP)
+        await lived.until(lambda s: s.status is CoordinatorStatus.STALLED)
+        os.kill(state.pid or 0, signal.SIGCONT)
+        again = await lived.until(lambda s: s.status is CoordinatorStatus.READY)
+        assert again.pid == state.pid
+
+
+@pytest.mark.usefixtures("quick")
+async def test_where_it_is_wanted_a_stopped_coordinator_is_started_anew(place: Place) -> None:
+    async with life(place, restart_hung=True, **HANGS) as lived:
+        first = await lived.served()
+        os.kill(first.pid or 0, signal.SIGSTOP)
+        failed = await lived.until_phase(Phase.FAILED)
+        assert failed.problems[0].cause is Cause.COORDINATOR_HUNG
+        second = await lived.until_ready(besides=first.pid)
+        assert [p.pid for p in place.servers()] == [second.pid]
+
+
+async def test_a_hung_backend_is_named_when_its_coordinator_is_started_anew(place: Place) -> None:
+    limits = {"token_gap_limit_s": 0.5, "first_token_limit_s": 0.5, "restart_hung": True}
+    async with fakes.backend() as one, fakes.backend() as two:
+        async with life(place, one, two, **limits) as lived:
+            lived.engine.choose_mode(Mode.MODEL)
+            first = await lived.served()
+            one.faults = one.faults._replace(hang=True)
+            asking = asyncio.create_task(asked(lived.engine, "model"))
+            failed = await lived.until_phase(Phase.FAILED)
+            (problem,) = failed.problems
+            assert problem.cause is Cause.COORDINATOR_HUNG
+            named = f"{one.address} does not answer"
+            assert any(line.startswith(named) for line in problem.evidence)
+            second = await lived.until_ready(besides=first.pid)
+            assert second.backends == (two.address,)
+            await asking
+        one.faults = one.faults._replace(hang=False)
+
+
+async def asked(engine: Engine, model: str) -> list[object]:
+    request = AskRequest(model, (ChatMessage("user", "Hello?"),))
+    return [event async for event in engine.ask(request)]
+
+
+# Leaving and coming back
+
+
+async def test_one_that_stays_is_taken_over_by_the_next_run_as_it_is(place: Place) -> None:
+    async with fakes.backend() as one, fakes.backend() as two:
+        async with life(place, one, two) as lived:
+            left = await lived.served()
+            lived.engine.leave_coordinator(stays=True)
+        async with life(place, one, two) as lived:
+            found = await lived.until_ready()
+            assert lived.engine.found_coordinator
+            assert (found.pid, found.owner, found.supervised) == (left.pid, Owner.OURS, True)
+            assert set(found.backends) == {one.address, two.address}
+            assert found.shards == left.shards
+            await until(
+                lived.engine, lambda s: {b.status for b in s.backends} == {BackendStatus.ATTACHED}
+            )
+            one.die()
+            again = await lived.until_ready(besides=left.pid)
+            assert again.backends == (two.address,), "and it is kept up as its own"
+            assert again.model == left.model
+
+
+async def test_one_that_was_taken_over_and_ends_is_started_again(place: Place) -> None:
+    async with life(place) as lived:
+        left = await lived.served()
+        lived.engine.leave_coordinator(stays=True)
+    async with life(place) as lived:
+        await lived.until_ready()
+        os.kill(left.pid or 0, signal.SIGKILL)
+        failed = await lived.until_phase(Phase.FAILED)
+        assert failed.problems[0].cause is Cause.COORDINATOR_CRASHED
+        await lived.until_ready(besides=left.pid)
+
+
+@pytest.mark.parametrize("wrong", ["pid", "start", "name"])
+async def test_a_process_that_is_not_the_recorded_one_is_never_touched(
+    place: Place, wrong: str
+) -> None:
+    async with life(place) as lived:
+        left = await lived.served()
+        lived.engine.leave_coordinator(stays=True)
+    record = runs.read_run(place.state_dir, place.port)
+    assert record is not None
+    pid, started_at_s, name = record.process
+    false = {
+        "pid": ProcessId(os.getpid(), started_at_s, name),
+        "start": ProcessId(pid, started_at_s - 60.0, name),
+        "name": ProcessId(pid, started_at_s, "other"),
+    }
+    runs.write_run(place.state_dir, place.port, record._replace(process=false[wrong]))
+    async with life(place) as lived:
+        state = await lived.until(lambda s: s.status is CoordinatorStatus.READY)
+        await lived.engine.stop_coordinator()
+        assert not lived.engine.found_coordinator
+        assert not state.supervised
+    assert is_same(record.process), "it runs on: nobody knows that it is ours"
+    os.kill(left.pid or 0, signal.SIGKILL)
+    await asyncio.to_thread(_gone, left.pid or 0)
+
+
+def _gone(pid: int) -> None:
+    with suppress(psutil.Error):
+        psutil.Process(pid).wait()
+
+
+async def test_while_one_program_looks_after_it_another_one_only_looks(place: Place) -> None:
+    async with life(place) as first:
+        state = await first.served()
+        async with life(place) as second:
+            seen = await second.until(lambda s: s.status is CoordinatorStatus.READY)
+            assert (seen.supervised, second.engine.owns_coordinator) == (False, False)
+            await second.engine.start_coordinator(place.order)
+            failed = await second.until(lambda s: bool(s.problems))
+            assert failed.problems[0].cause is Cause.PORT_TAKEN
+            assert f"process {os.getpid()}" in failed.problems[0].evidence[0]
+            await second.engine.stop_coordinator()
+        assert [p.pid for p in place.servers()] == [state.pid]
+        await first.engine.stop_coordinator()
+        async with life(place) as third:
+            await third.served()  # a stopped one is nobody's
+
+
+async def test_an_engine_that_is_left_at_once_takes_nothing_over(place: Place) -> None:
+    async with life(place) as lived:
+        left = await lived.served()
+        lived.engine.leave_coordinator(stays=True)
+    engine = Engine(place.settings(on_quit="stay"), place.state_dir)
+    async with engine.running():
+        pass
+    assert [p.pid for p in place.servers()] == [left.pid]
+    async with life(place):
+        pass
+    assert not place.servers()
+
+
+async def test_a_key_that_is_made_for_each_start_is_in_no_command_line_and_survives(
+    place: Place,
+) -> None:
+    async with life(place, coordinator_api_key="random") as lived:
+        state = await lived.served()
+        record = runs.read_run(place.state_dir, place.port)
+        assert record is not None
+        assert len(record.api_key) >= 24
+        assert record.api_key not in " ".join(psutil.Process(state.pid).cmdline())
+        env = psutil.Process(state.pid).environ()
+        assert env["LLAMA_API_KEY"] == record.api_key
+        lived.engine.leave_coordinator(stays=True)
+    async with life(place, coordinator_api_key="random") as lived:
+        await lived.until_ready()
+        headers = lived.engine.runtime.looks.server(place.url).headers
+        assert headers == (("Authorization", f"Bearer {record.api_key}"),)
+
+
+# Questions
+
+
+async def test_a_question_brings_it_up_also_after_it_was_stopped(place: Place) -> None:
+    async with life(place, model_path=str(place.model)) as lived:
+        lived.engine.choose_mode(Mode.MODEL)
+        await lived.served()
+        await lived.engine.stop_coordinator()
+        events = await asked(lived.engine, "model")
+        assert isinstance(events[0], Notice)
+        assert isinstance(events[-1], Finished)
