@@ -260,6 +260,17 @@ def test_a_coordinator_that_waits_to_be_started_here_is_no_failure() -> None:
     assert "port" in names
 
 
+def test_one_on_our_port_that_does_not_answer_is_a_failure() -> None:
+    silent = COORDINATOR._replace(
+        url=CoordinatorUrl("http://127.0.0.1:18080"),
+        status=CoordinatorStatus.UNKNOWN,
+        fault=Fault(FaultKind.TIMEOUT),
+    )
+    taken = WELL._replace(port=PortSeen("127.0.0.1:18080", free=False, is_ours=True))
+    found = the("coordinator", seeing(taken, coordinators=(silent,)))
+    assert (found.level, found.says) == (Level.FAIL, "does not answer")
+
+
 @pytest.mark.parametrize(
     ("node", "level", "says"),
     [

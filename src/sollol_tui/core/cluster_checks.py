@@ -34,7 +34,7 @@ def coordinator_checks(snapshot: ClusterSnapshot, port: PortSeen) -> Iterator[Ch
     for state in snapshot.coordinators:
         ours = state.url.endswith(f"//{port.address}")
         gone = state.status in {CoordinatorStatus.STOPPED, CoordinatorStatus.UNKNOWN}
-        if gone and (ours or not is_configured(state.sources)):
+        if gone and (port.free if ours else not is_configured(state.sources)):
             continue  # the port says it: it is started when it is needed
         yield _coordinator(state)
 
@@ -54,10 +54,14 @@ def _coordinator(state: CoordinatorState) -> Check:
     if state.status in _COMING:
         return Check("coordinator", Level.OK, url, f"is {state.status}")
     evidence = (str(state.fault),) if state.fault is not None else ()
-    return Check("coordinator", Level.FAIL, url, f"is {state.status}", evidence, _advice(state))
+    unknown = state.status is CoordinatorStatus.UNKNOWN
+    says = "does not answer" if unknown else f"is {state.status}"
+    return Check("coordinator", Level.FAIL, url, says, evidence, _advice(state))
 
 
 def _advice(state: CoordinatorState) -> str:
+    if state.status is CoordinatorStatus.UNKNOWN:
+        return "Look at its process and its log; start it anew when it hangs."
     if state.status is CoordinatorStatus.STALLED:
         return "Start it anew: a backend that hangs holds it up for ever."
     return "Start it there, or take it out of the settings."
