@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 from sollol_tui.core.faults import Fault, FaultKind
 from sollol_tui.core.ids import parse_backend_address, parse_coordinator_url, parse_node_url
 from sollol_tui.core.registry_events import Origin
+from sollol_tui.core.registry_mark import MARK
 from sollol_tui.core.registry_metadata import (
     LASTING_TTL_S,
-    MARK,
     OUR_TTL_S,
     Metadata,
     OurPart,
     our_part,
+    redis_is_here,
     renewed,
     withdrawn,
 )
@@ -287,3 +288,26 @@ def test_our_own_reader_reads_what_we_write() -> None:
     assert [b.address for b in shape.backends] == ["10.9.66.48:50052", "10.0.0.3:50052"]
     assert shape.notes == ()
     assert shape.nodes[0].age_s == 5.0
+
+
+def test_our_own_entries_are_no_news_to_us_and_those_of_another_start_are() -> None:
+    held = renewed(Metadata(dict(RAY), 3600), ME, PART, NOW_S)
+    value = RegistryValue(METADATA_KEY, json.dumps(held.document).encode(), held.ttl_s)
+    shape = read_value(value, NOW_S, own_instance=ME.instance_id)
+    assert [n.url for n in shape.nodes] == ["http://10.9.66.45:11434"]
+    assert [b.address for b in shape.backends] == ["10.9.66.48:50052"]
+    assert len(read_value(value, NOW_S, own_instance=OTHER.instance_id).nodes) == 2
+
+
+@pytest.mark.parametrize(
+    ("url", "is_here"),
+    [
+        ("redis://127.0.0.1:6379", True),
+        ("redis://localhost", True),
+        ("unix:///run/redis.sock", True),
+        ("redis://:secret@10.0.0.2:6379/0", False),
+        ("rediss://redis.example.org", False),
+    ],
+)
+def test_a_redis_on_this_machine_is_known_by_its_url(url: str, is_here: bool) -> None:
+    assert redis_is_here(url) is is_here

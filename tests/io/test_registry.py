@@ -188,7 +188,7 @@ async def test_loopback_addresses_in_a_redis_elsewhere_are_left_out(
     redis = FakeRedis({b"rpc:backend:127.0.0.1:50052": b"", b"rpc:backend:10.0.0.1:50052": b""})
     async with redis.serving():
         assert len((await report(redis.url)).backends) == 2
-        monkeypatch.setattr(registry_module, "_is_here", lambda _: False)
+        monkeypatch.setattr(registry_module, "redis_is_here", lambda _: False)
         elsewhere = await report(redis.url)
     assert [b.address for b in elsewhere.backends] == ["10.0.0.1:50052"]
     assert len(elsewhere.notes) == 1

@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from math import ceil
 from typing import NamedTuple, TypeVar
+from urllib.parse import urlsplit
 
 from sollol_tui.core import wire
 from sollol_tui.core.ids import host_of, parse_backend_address, parse_node_url, port_of
 from sollol_tui.core.registry_events import Origin, place_of
+from sollol_tui.core.registry_mark import LISTS, MARK, is_of
 from sollol_tui.core.registry_shapes import (
     COORDINATOR_STAND_IN,
     SOURCE,
@@ -25,7 +27,6 @@ from sollol_tui.core.state import BackendStatus, ClusterSnapshot, NodeState, Nod
 from sollol_tui.core.statistics import Figures, Row, Stats
 
 APP = "sollol-tui"
-MARK = "sollol_tui"  # the field that says which start of this program an entry is of
 HEARTBEAT_S = 10.0
 OUR_TTL_S = 30
 # What had no time to live was meant to stay: not even a machine that sleeps over a weekend with
@@ -33,7 +34,6 @@ OUR_TTL_S = 30
 LASTING_TTL_S = 7 * 86_400
 
 _HEAD = ("source", "app_name", "timestamp")
-_LISTS = ("nodes", "rpc_backends", "applications")
 _HOUR_S = 3600  # RayHybridRouter's time to live, who writes no time
 _MIB = 1 << 20
 _PRIORITY = 999  # SOLLOL's for nodes without one
@@ -194,13 +194,13 @@ def _ttl_s(others: _Others, now_s: float) -> int:
 def _stripped(document: Mapping[str, object], is_gone: Callable[[str], bool]) -> dict[str, object]:
     """The document without what the starts of this program for which `is_gone` holds put there."""
     left = dict(document)
-    for key in _LISTS:
+    for key in LISTS:
         there = wire.items(left.get(key))
-        _replace(left, key, there, [e for e in there if not _is_of(e, is_gone)])
+        _replace(left, key, there, [e for e in there if not is_of(e, is_gone)])
     metrics = left.get("metrics")
     if isinstance(metrics, dict):
         kept = {key: value for key, value in metrics.items() if key != MARK}
-        if _is_of(kept.get("analytics"), is_gone):
+        if is_of(kept.get("analytics"), is_gone):
             del kept["analytics"]
         _replace(left, "metrics", metrics, kept)
     return left
@@ -219,13 +219,8 @@ def _replace(document: dict[str, object], key: str, there: Part, kept: Part) -> 
 
 def _only_marked(document: Mapping[str, object]) -> dict[str, object]:
     """Only what starts of this program put there."""
-    lists = {key: [e for e in wire.items(document.get(key)) if _is_of(e, bool)] for key in _LISTS}
+    lists = {key: [e for e in wire.items(document.get(key)) if is_of(e, bool)] for key in LISTS}
     return {key: entries for key, entries in lists.items() if entries}
-
-
-def _is_of(entry: object, is_meant: Callable[[str], bool]) -> bool:
-    name = wire.text(wire.fields(entry).get(MARK))
-    return bool(name) and is_meant(name)
 
 
 def _add(
@@ -265,6 +260,12 @@ def _app_key(entry: object) -> str:
 
 
 # Our own words
+
+
+def redis_is_here(url: str) -> bool:
+    """Whether a Redis runs on this machine: then 127.0.0.1 means the same to all who read there."""
+    parts = urlsplit(url)
+    return parts.scheme == "unix" or is_loopback(parts.hostname or "localhost")
 
 
 def _is_ours_to_tell(sources: tuple[str, ...]) -> bool:

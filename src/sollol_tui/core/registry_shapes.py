@@ -13,6 +13,7 @@ from typing import NamedTuple
 from sollol_tui.core import units, wire
 from sollol_tui.core.ids import host_of, parse_backend_address, parse_node_url
 from sollol_tui.core.plain import plain_line
+from sollol_tui.core.registry_mark import without_own
 from sollol_tui.core.reports import FoundBackend, FoundNode
 
 METADATA_KEY = "sollol:router:metadata"
@@ -113,10 +114,13 @@ class _Reading:
         return Shaped(tuple(self.nodes), tuple(self.backends), tuple(self.apps), tuple(self.notes))
 
 
-def read_value(value: RegistryValue, now_s: float, *, loopback_is_here: bool = True) -> Shaped:
+def read_value(
+    value: RegistryValue, now_s: float, *, loopback_is_here: bool = True, own_instance: str = ""
+) -> Shaped:
     """What one key says. `now_s` is seconds since the epoch, as the values' own timestamps.
 
-    `loopback_is_here`: whether 127.0.0.1 in it may mean this machine, because Redis runs here.
+    `loopback_is_here`: whether 127.0.0.1 in it may mean this machine, because Redis runs here;
+    `own_instance`: whose entries are left out.
     """
     reading = _Reading(value.key, loopback_is_here)
     if value.key.startswith(RPC_BACKEND_PREFIX):
@@ -127,7 +131,7 @@ def read_value(value: RegistryValue, now_s: float, *, loopback_is_here: bool = T
     if not isinstance(document, dict):
         reading.note("not a JSON object")
     elif value.key == METADATA_KEY:
-        _read_metadata(reading, document, value.ttl_s, now_s)
+        _read_metadata(reading, without_own(document, own_instance), value.ttl_s, now_s)
     elif value.key.startswith(RPC_NODE_PREFIX):
         age_s = _age_by_ttl(value.ttl_s, wire.positive(document.get("ttl_s")) or _HOUR_S)
         tail = value.key.removeprefix(RPC_NODE_PREFIX)
@@ -337,11 +341,8 @@ def _mib(value: object) -> int | None:
 
 
 def _is_made_up(document: Mapping[str, object]) -> bool:
-    return (
-        document.get("cpu_ram_mb") == 8000
-        and document.get("device_config") == "cpu"
-        and document.get("memory_config") == "8000"
-    )
+    made_up = {"cpu_ram_mb": 8000, "device_config": "cpu", "memory_config": "8000"}
+    return all(document.get(key) == value for key, value in made_up.items())
 
 
 def _device_told(name: str, size_mb: object) -> str:

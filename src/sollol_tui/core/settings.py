@@ -71,3 +71,4 @@ class Settings(NamedTuple):
     coordinator_api_key: str = ""  # asked of its clients; "random": made anew for each start
     restart_hung: bool = False  # a hung coordinator is started anew without asking
     on_quit: str = "ask"  # what becomes of a coordinator of ours: ask, stay, stop
+    publish: bool = True  # tell SOLLOL's dashboards of our requests, through the registry

@@ -43,6 +43,7 @@ MEANINGS: dict[str, str] = {
     'clients; "random": a new one for each start; not set: none.',
     "restart_hung": "Start a hung coordinator of ours anew without asking.",
     "on_quit": "What becomes of a coordinator of ours when the screen is left: ask, stay or stop.",
+    "publish": "Tell SOLLOL's dashboards of our requests and targets, through the registry.",
 }
 
 _EXAMPLES = {

@@ -268,6 +268,7 @@ _NODE_LIST = 'a list of URLs or of tables: [[nodes]] with url = "http://host:114
 _COORDINATOR_LIST = 'a list of URLs or of tables: [[coordinators]] with url = "http://host:18080"'
 _BACKEND_LIST = 'a list of addresses: ["host:50052"]'
 
+
 def _one_of(words: tuple[str, ...]) -> Reader:
     wanted = ", ".join(words[:-1]) + f" or {words[-1]}"
 
@@ -309,6 +310,7 @@ READERS: dict[str, Reader] = {
     "coordinator_api_key": _text,
     "restart_hung": _yes_or_no,
     "on_quit": _one_of(("ask", "stay", "stop")),
+    "publish": _yes_or_no,
 }
 
 TARGET_KEYS = ("nodes", "coordinators", "backends")

@@ -36,6 +36,7 @@ from sollol_tui.core.state import (
     RegistryStatus,
 )
 from sollol_tui.engine.ledger import Ledger
+from sollol_tui.engine.role import Role
 from sollol_tui.engine.store import Store
 from sollol_tui.io.kept import Kept, read_kept, write_kept
 
@@ -59,7 +60,8 @@ class Engine:
             keeps nothing.
         clock: seconds since the epoch.
         supervises: whether it may look after a coordinator: take over the one of an earlier run,
-            start and stop. A program that only looks must not, or its end would stop that one.
+            start and stop. A program that only looks must not, or its end would stop that one;
+            nor does it speak or listen in the registry.
         data_dir: where the record of requests is kept; None keeps none.
     """
 
@@ -73,9 +75,8 @@ class Engine:
         data_dir: Path | None = None,
     ) -> None:
         self.settings = settings
-        self._state_dir = state_dir
-        self._data_dir = data_dir
-        self._supervises = supervises and not settings.read_only
+        looks_after = supervises and not settings.read_only
+        self._role = Role(state_dir, data_dir, looks_after, talks=supervises)
         self._kept = read_kept(state_dir) if state_dir is not None else Kept()
         self._mode_is_chosen = settings.mode is not None or self._kept.mode is not None
         self.ledger = Ledger()
@@ -90,14 +91,7 @@ class Engine:
         """Start discovery and one poll task per target; stop them all on leaving."""
         module = await asyncio.to_thread(importlib.import_module, "sollol_tui.engine.runtime")
         self._tell_targets()
-        async with module.opened(
-            self.settings,
-            self.store,
-            self.ledger,
-            self._state_dir,
-            self._supervises,
-            self._data_dir,
-        ) as runtime:
+        async with module.opened(self.settings, self.store, self.ledger, self._role) as runtime:
             self._runtime = runtime
             self._started.set()
             try:
@@ -287,12 +281,13 @@ class Engine:
 
     def _keep(self, kept: Kept) -> None:
         self._kept = kept
-        if self._state_dir is None:
+        state_dir = self._role.state_dir
+        if state_dir is None:
             return
         try:
-            write_kept(self._state_dir, kept)
+            write_kept(state_dir, kept)
         except OSError as error:
-            text = f"cannot keep this for the next run: {error.strerror} · {self._state_dir}"
+            text = f"cannot keep this for the next run: {error.strerror} · {state_dir}"
             self.store.log("warn", "app", "", text)
 
 

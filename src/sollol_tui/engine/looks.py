@@ -47,6 +47,7 @@ class Looks:
         self.processes_known = asyncio.Event()  # until then nobody knows who holds which backend
         self.prober = Prober()
         self._registry: Registry | None = None
+        self.own_instance = ""  # our own name in the registry
         self.ours: Callable[[], frozenset[int]] = frozenset  # pids of coordinators we started
         self.extra_headers: Callable[[str], Headers] = lambda _: ()  # keys of those we started
         self._servers: dict[str, Server] = {
@@ -130,7 +131,7 @@ class Looks:
         if self._registry is None:
             # 60 ms of import, on another thread: the screen goes on meanwhile
             module = await asyncio.to_thread(importlib.import_module, "sollol_tui.io.registry")
-            self._registry = module.Registry(url)
+            self._registry = module.Registry(url, self.own_instance)
         return self._registry
 
 

@@ -20,6 +20,7 @@ from sollol_tui.core.registry_shapes import is_loopback
 from sollol_tui.core.settings import Headers, Settings
 from sollol_tui.core.state import ClusterSnapshot, CoordinatorState
 from sollol_tui.engine.bring_up import bring_up
+from sollol_tui.engine.comeback import until_back
 from sollol_tui.engine.coordinator_process import CoordinatorProcess
 from sollol_tui.engine.found_run import FoundRun
 from sollol_tui.engine.ledger import Ledger
@@ -27,7 +28,9 @@ from sollol_tui.engine.looks import Looks
 from sollol_tui.engine.planning import Planner
 from sollol_tui.engine.pollers import PROCESSES, Pollers
 from sollol_tui.engine.recorder import Recorder
+from sollol_tui.engine.registry_talk import RegistryTalk
 from sollol_tui.engine.requests import Requests
+from sollol_tui.engine.role import Role
 from sollol_tui.engine.store import Store
 from sollol_tui.engine.supervisor import Supervisor
 from sollol_tui.io import llamacpp, ollama
@@ -43,9 +46,7 @@ class Runtime:
         store: Store,
         ledger: Ledger,
         group: asyncio.TaskGroup,
-        state_dir: Path | None,
-        supervises: bool = True,
-        data_dir: Path | None = None,
+        role: Role,
     ) -> None:
         self._settings = settings
         self.url = managed_url(settings)
@@ -57,12 +58,19 @@ class Runtime:
         self.requests = Requests(settings, store, ledger, self._open_stream)
         self.requests.on_failure = self.pollers.wake
         self.planner = Planner(settings, self.looks.prober)
-        self.recorder = Recorder(ledger, store, data_dir) if data_dir else None
+        self._companions: list[Recorder | RegistryTalk] = []
+        if role.data_dir is not None:
+            self._companions.append(Recorder(ledger, store, role.data_dir))
+        if role.talks and settings.redis_url:
+            talk = RegistryTalk(settings, store, ledger)
+            self.looks.own_instance = talk.origin.instance_id
+            self._companions.append(talk)
         self._group = group
-        self._found = FoundRun(state_dir, self.url) if state_dir else None
+        self.requests.until_back = self._until_back
+        self._found = FoundRun(role.state_dir, self.url) if role.state_dir else None
         self.supervisor: Supervisor | None = None
-        if state_dir and supervises:
-            self.supervisor = self._make_supervisor(settings, state_dir)
+        if role.state_dir and role.supervises:
+            self.supervisor = self._make_supervisor(settings, role.state_dir)
 
     def start(self) -> None:
         """Poll what is known, and what becomes known."""
@@ -70,8 +78,8 @@ class Runtime:
         self.looks.ours = self._our_pids
         self.looks.extra_headers = self._key_of
         self.pollers.start()
-        if self.recorder is not None:
-            self.recorder.start(self._group)
+        for companion in self._companions:
+            companion.start(self._group)
         if self.supervisor is not None:
             self._group.create_task(self.supervisor.adopt(), name="adopt")
 
@@ -83,8 +91,8 @@ class Runtime:
             await self.supervisor.close(self.leaves_coordinator)
         await self.looks.aclose()
         await self.http.aclose()
-        if self.recorder is not None:
-            await self.recorder.aclose()
+        for companion in self._companions:
+            await companion.aclose()
 
     async def bring_up(self, request: AskRequest) -> AsyncGenerator[AskEvent, None]:
         """Start the coordinator that a request needs, when nothing serves its model yet."""
@@ -92,6 +100,14 @@ class Runtime:
             return
         stage = bring_up(request, self.supervisor, self.store, self._settings)
         async with aclosing(stage) as events:
+            async for event in events:
+                yield event
+
+    async def _until_back(self, url: str, pid: int | None) -> AsyncGenerator[AskEvent, None]:
+        """Wait for a coordinator that failed an answer, if that is ours and comes back."""
+        if self.supervisor is None or self.supervisor.url != url:
+            return
+        async with aclosing(until_back(self.supervisor, self.store, pid)) as events:
             async for event in events:
                 yield event
 
@@ -160,17 +176,12 @@ def _answers(coordinator: CoordinatorState) -> bool:
 
 @asynccontextmanager
 async def opened(
-    settings: Settings,
-    store: Store,
-    ledger: Ledger,
-    state_dir: Path | None = None,
-    supervises: bool = True,
-    data_dir: Path | None = None,
+    settings: Settings, store: Store, ledger: Ledger, role: Role
 ) -> AsyncIterator[Runtime]:
     """A runtime that polls until it is left. A bug in one of its tasks ends it with that error."""
     failure: Exception | None = None
     async with asyncio.TaskGroup() as group:
-        runtime = Runtime(settings, store, ledger, group, state_dir, supervises, data_dir)
+        runtime = Runtime(settings, store, ledger, group, role)
         runtime.start()
         try:
             yield runtime

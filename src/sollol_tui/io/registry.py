@@ -6,12 +6,12 @@ import asyncio
 import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 from redis import exceptions as redis_errors
 from redis.asyncio import Redis
 
 from sollol_tui.core.faults import Fault
+from sollol_tui.core.registry_metadata import redis_is_here
 from sollol_tui.core.registry_shapes import (
     GPU_PREFIX,
     GPU_STREAM_KEY,
@@ -20,7 +20,6 @@ from sollol_tui.core.registry_shapes import (
     RPC_NODE_PREFIX,
     RegistryValue,
     Shaped,
-    is_loopback,
     join,
     read_value,
     shortened,
@@ -48,10 +47,12 @@ class Registry:
 
     Args:
         url: `redis://`, `rediss://` or `unix://`, with user, password and database as usual.
+        own_instance: our own name there; what we wrote ourselves is not read.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, own_instance: str = "") -> None:
         self._url = url
+        self._own_instance = own_instance
         self._link = RedisLink(url)
         self._walk = _Walk()
 
@@ -81,10 +82,13 @@ class Registry:
 
     async def _shape(self, values: list[RegistryValue]) -> Shaped:
         now_s = time.time()
-        here = _is_here(self._url)
+        here, own = redis_is_here(self._url), self._own_instance
 
         def parse() -> Shaped:
-            return join(read_value(value, now_s, loopback_is_here=here) for value in values)
+            return join(
+                read_value(value, now_s, loopback_is_here=here, own_instance=own)
+                for value in values
+            )
 
         size = sum(len(value.content) for value in values)
         return parse() if size <= _INLINE_BYTES else await asyncio.to_thread(parse)
@@ -211,8 +215,3 @@ def _parts(items: list[_Key]) -> Iterator[list[_Key]]:
 
 def _text(raw: bytes) -> str:
     return raw.decode("utf-8", "replace")
-
-
-def _is_here(url: str) -> bool:
-    parts = urlsplit(url)
-    return parts.scheme == "unix" or is_loopback(parts.hostname or "localhost")
