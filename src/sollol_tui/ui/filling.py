@@ -17,6 +17,7 @@ from sollol_tui.ui.panes.backends import backend_columns, backend_empty, backend
 from sollol_tui.ui.panes.coordinator import coordinator_lines, main_coordinator
 from sollol_tui.ui.panes.events import log_line
 from sollol_tui.ui.panes.nodes import node_columns, node_empty, node_rows
+from sollol_tui.ui.panes.shards import held_layers
 from sollol_tui.ui.panes.stats import stats_lines
 from sollol_tui.ui.panes.status import status_segments
 from sollol_tui.ui.rates import TokenRate, counts, decode_rates
@@ -123,7 +124,12 @@ class Panes:
             node_empty(snapshot.looked),
         )
         self.rpc.show(
-            backend_rows(snapshot.backends, interval_s=interval_s, ascii_only=self._ascii),
+            backend_rows(
+                snapshot.backends,
+                interval_s=interval_s,
+                layers=held_layers(snapshot.coordinators),
+                ascii_only=self._ascii,
+            ),
             backend_empty(snapshot.looked),
         )
         self.nodes.tick(now_s)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sollol_tui.core.ids import COORDINATOR_PORT, short_name
 from sollol_tui.core.state import BackendState, BackendStatus
@@ -10,6 +10,7 @@ from sollol_tui.ui.panes.figures import FaultNote, Live, memory, millis, millis_
 from sollol_tui.ui.panes.marks import BACKEND_MARKS
 from sollol_tui.ui.panes.marks import UNKNOWN as UNKNOWN_MARK
 from sollol_tui.ui.panes.nodes import STALE_INTERVALS
+from sollol_tui.ui.panes.shards import Held
 from sollol_tui.ui.text import UNKNOWN, Line, clean
 from sollol_tui.ui.widgets.table_model import Cell, Column, Row
 
@@ -28,17 +29,31 @@ def backend_columns(ascii_only: bool = False) -> tuple[Column, ...]:
     )
 
 
+_NOTHING_HELD: Mapping[str, Held] = {}
+
+
 def backend_rows(
-    backends: Sequence[BackendState], *, interval_s: float = 5.0, ascii_only: bool = False
+    backends: Sequence[BackendState],
+    *,
+    interval_s: float = 5.0,
+    layers: Mapping[str, Held] = _NOTHING_HELD,
+    ascii_only: bool = False,
 ) -> tuple[Row, ...]:
-    """A row per backend, by its address. `interval_s` is how often free ones are probed."""
+    """A row per backend, by its address.
+
+    Args:
+        backends: those to show.
+        interval_s: how often free ones are probed.
+        layers: what each holds of a model, by address (`shards.held_layers`).
+        ascii_only: no glyphs beyond ASCII.
+    """
     return tuple(
         Row(
             backend.address,
             (
                 _status(backend, interval_s, ascii_only),
                 Cell(clean(backend.address), "bold" if _serves(backend) else ""),
-                *_machine(backend),
+                *_machine(backend, layers.get(backend.address)),
                 *_place(backend),
             ),
             FaultNote(backend.fault, backend.health.next_look_at_s, _fault_style(backend))
@@ -69,14 +84,21 @@ def _fault_style(backend: BackendState) -> str:
     return "bad" if backend.status is BackendStatus.DOWN else "warn"
 
 
-def _machine(backend: BackendState) -> tuple[Cell, ...]:
+def _machine(backend: BackendState, held: Held | None) -> tuple[Cell, ...]:
     total_bytes = sum(device.total_bytes for device in backend.devices)
     return (
         Cell(clean(backend.protocol) if backend.protocol else UNKNOWN, "muted"),
         Cell(devices_text(backend)),
         Cell(memory(backend.devices), sort=float(total_bytes) if backend.devices else None),
-        Cell(UNKNOWN, "muted"),  # no endpoint tells the layers of a running coordinator
+        _layers(held),
     )
+
+
+def _layers(held: Held | None) -> Cell:
+    """Of a coordinator whose log is not ours to read, nothing tells the layers."""
+    if held is None:
+        return Cell(UNKNOWN, "muted")
+    return Cell(f"{held.layers}/{held.of}", sort=float(held.layers))
 
 
 def devices_text(backend: BackendState) -> str:

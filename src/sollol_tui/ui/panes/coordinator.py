@@ -18,6 +18,8 @@ from sollol_tui.ui.panes.figures import (
     tps,
 )
 from sollol_tui.ui.panes.marks import BACKEND_MARKS, UNKNOWN, Mark, coordinator_mark
+from sollol_tui.ui.panes.phases import again_spans, is_coming, problem_lines, starting_lines
+from sollol_tui.ui.panes.shards import shard_lines
 from sollol_tui.ui.text import UNKNOWN as DASH
 from sollol_tui.ui.text import Line, Span, clean
 
@@ -31,6 +33,7 @@ _RANKS = (
     CoordinatorStatus.QUARANTINED,
 )
 RUNNING = _RANKS[:5]
+_FAILED = (CoordinatorStatus.FAILED, CoordinatorStatus.QUARANTINED)
 _OWNERS = {
     Owner.OURS: "started by us",
     Owner.ADOPTED: "adopted",
@@ -74,8 +77,12 @@ def coordinator_lines(
     """
     if coordinator is None:
         return _none(looked)
-    if coordinator.status not in RUNNING:
+    if coordinator.status in _FAILED and coordinator.problems:
+        lines = _failed(coordinator, cells, now_s, ascii_only)
+    elif coordinator.status not in RUNNING:
         lines = _not_running(coordinator, now_s, looked, ascii_only)
+    elif is_coming(coordinator) or coordinator.phase == "stopping":
+        lines = _moving(coordinator, cells, now_s, backends, ascii_only)
     else:
         lines = _running(coordinator, cells, now_s, backends, ascii_only)
     return (*lines, *_others(others, cells, ascii_only))
@@ -93,6 +100,8 @@ def _none(looked: bool) -> tuple[Line, ...]:
 
 def _help() -> Line:
     return (
+        ("a", "key"),
+        (" starts one   ", "muted"),
         ("r", "key"),
         (" looks again   ", "muted"),
         ("m", "key"),
@@ -124,6 +133,47 @@ def _not_running(
     return (*lines, _help()) if looked else tuple(lines)
 
 
+def _failed(
+    coordinator: CoordinatorState, cells: int, now_s: float, ascii_only: bool
+) -> tuple[Line, ...]:
+    """What stands in the way, and the countdown to the next try where it is never cut off."""
+    mark = coordinator_mark(coordinator)
+    first, *others = coordinator.problems
+    planned = coordinator.plan.model if coordinator.plan is not None else coordinator.model
+    return (
+        (mark.span(ascii_only), ("  ", ""), *again_spans(coordinator, now_s)),
+        *problem_lines(first, cells),
+        *(labelled("also", (clean(problem.sentence), "warn")) for problem in others),
+        labelled("model", (short_model(planned), "")),
+        labelled("server", *_server(coordinator)),
+    )
+
+
+def _moving(
+    coordinator: CoordinatorState,
+    cells: int,
+    now_s: float,
+    backends: Sequence[BackendState],
+    ascii_only: bool,
+) -> tuple[Line, ...]:
+    """One of ours that starts or stops."""
+    lines = [_headline(coordinator, ascii_only), *starting_lines(coordinator, cells, now_s)]
+    if coordinator.problems:
+        lines += problem_lines(coordinator.problems[0], cells, "warn")
+    if coordinator.backends:
+        lines += held_lines(coordinator, cells, backends, ascii_only)
+    return (*lines, labelled("server", *_server(coordinator)))
+
+
+def _headline(coordinator: CoordinatorState, ascii_only: bool) -> Line:
+    return (
+        coordinator_mark(coordinator).span(ascii_only),
+        ("  ", ""),
+        (short_model(coordinator.model), "bold"),
+        (f"  {_weights(coordinator)}".rstrip(), "muted"),
+    )
+
+
 def _running(
     coordinator: CoordinatorState,
     cells: int,
@@ -131,15 +181,10 @@ def _running(
     backends: Sequence[BackendState],
     ascii_only: bool,
 ) -> tuple[Line, ...]:
-    mark = coordinator_mark(coordinator)
-    lines: list[Line] = [
-        (
-            mark.span(ascii_only),
-            ("  ", ""),
-            (short_model(coordinator.model), "bold"),
-            (f"  {_weights(coordinator)}".rstrip(), "muted"),
-        )
-    ]
+    lines: list[Line] = [_headline(coordinator, ascii_only)]
+    if coordinator.offers_replan:
+        offer = "more RPC backends are free: "
+        lines.append(labelled("offer", (offer, "accent"), ("a", "key"), (" plans again", "muted")))
     if coordinator.fault:
         note = FaultNote(coordinator.fault, coordinator.health.next_look_at_s, "warn")
         lines.append(labelled("trouble", *note(now_s)))
@@ -147,7 +192,7 @@ def _running(
         slots_line(coordinator),
         context_line(coordinator),
         speed_line(coordinator),
-        *held_lines(coordinator, cells, backends, ascii_only),
+        *_spread_lines(coordinator, cells, backends, ascii_only),
         labelled("server", *_server(coordinator)),
         labelled("life", *_life(coordinator, now_s)),
     ]
@@ -209,6 +254,18 @@ def speed_line(coordinator: CoordinatorState) -> Line:
         (tps(prefill), ""),
         (" tok/s", "muted"),
     )
+
+
+def _spread_lines(
+    coordinator: CoordinatorState, cells: int, backends: Sequence[BackendState], ascii_only: bool
+) -> list[Line]:
+    """The shard map where the server told one, and the backends where it says more or none."""
+    if coordinator.shards is None:
+        return held_lines(coordinator, cells, backends, ascii_only)
+    drawn = shard_lines(coordinator.shards, cells)
+    if coordinator.lost_backends:
+        drawn += held_lines(coordinator, cells, backends, ascii_only)
+    return drawn
 
 
 def held_lines(
