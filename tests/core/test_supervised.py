@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import pytest
+
 from sollol_tui.core.events import (
     CoordinatorLooked,
     CoordinatorStepped,
     Event,
+    HostLooked,
     ProcessesSeen,
+    RequestClaimed,
+    RequestEnded,
     TargetsFound,
 )
 from sollol_tui.core.faults import Fault, FaultKind
@@ -27,6 +32,7 @@ from sollol_tui.core.state import (
     CoordinatorStatus,
     Owner,
 )
+from sollol_tui.core.supervised import hang_problem
 
 URL = CoordinatorUrl("http://127.0.0.1:18080")
 ONE, TWO = BackendAddress("10.0.0.1:50052"), BackendAddress("10.0.0.2:50052")
@@ -130,3 +136,37 @@ def test_one_that_serves_and_answers_nothing_any_more_hangs_until_it_answers() -
 def test_a_lost_backend_is_down_before_its_coordinator_has_ended() -> None:
     snapshot = after(step(Phase.STOPPING, 11.0, 7, problems=(LOST,)), start=ready())
     assert [b.status for b in snapshot.backends] == [BackendStatus.DOWN, BackendStatus.ATTACHED]
+
+
+@pytest.mark.parametrize("kind", [FaultKind.REFUSED, FaultKind.CUT, FaultKind.LOADING])
+def test_a_request_that_fails_there_does_not_end_it_nor_its_supervision(kind: FaultKind) -> None:
+    asked = RequestClaimed("r1", URL, "m", 11.0), RequestEnded("r1", URL, 12.0, 3, Fault(kind))
+    state = the(after(*asked, start=ready()))
+    assert (state.status, state.supervised, state.pid) == (CoordinatorStatus.READY, True, 7)
+    assert state.health.next_look_at_s == 12.0
+    starting = after(step(Phase.STARTING, 11.0), start=ready())
+    assert the(after(*asked, start=starting)).status is CoordinatorStatus.STARTING
+
+
+def test_a_request_that_hangs_there_shows_it_as_stalled_while_it_serves() -> None:
+    hung = Fault(FaultKind.STALLED)
+    asked = RequestClaimed("r1", URL, "m", 11.0), RequestEnded("r1", URL, 12.0, 3, hung)
+    assert the(after(*asked, start=ready())).status is CoordinatorStatus.STALLED
+    loading = after(step(Phase.LOADING, 11.0, 8), start=ready())
+    assert the(after(*asked, start=loading)).status is CoordinatorStatus.LOADING
+
+
+def test_it_is_started_anew_when_it_stalls_by_choice_or_over_a_host_that_vanished() -> None:
+    looks = [CoordinatorLooked(URL, 11.0 + n, SILENT) for n in range(3)]
+    hung = after(*looks, start=ready())
+    assert hang_problem(ready(), URL, True) is None
+    assert hang_problem(hung, URL, False) is None
+    chosen = hang_problem(hung, URL, True)
+    assert chosen is not None
+    assert chosen.cause is Cause.COORDINATOR_HUNG
+    host = HostLooked(ONE, 12.0, True), HostLooked(ONE, 13.0, False), HostLooked(ONE, 14.0, False)
+    gone = hang_problem(after(*host, start=hung), URL, False)
+    assert gone is not None
+    assert (gone.cause, gone.subject) == (Cause.BACKEND_LOST, ONE)
+    assert gone.evidence[0].startswith(f"{ONE}: host not reachable")
+    assert hang_problem(after(*host, start=ready()), URL, True) is None, "it moves: it is there"

@@ -15,7 +15,17 @@ import psutil
 import pytest
 
 from sollol_tui.core import lifecycle
-from sollol_tui.core.asks import AskRequest, ChatMessage, Finished, Notice
+from sollol_tui.core.asks import (
+    AskRequest,
+    ChatMessage,
+    Delta,
+    Failed,
+    Finished,
+    Notice,
+    Routed,
+    Seam,
+    Waiting,
+)
 from sollol_tui.core.ids import BackendAddress, parse_backend_address, parse_coordinator_url
 from sollol_tui.core.lifecycle import Phase, may_move
 from sollol_tui.core.orders import Order
@@ -32,6 +42,7 @@ from sollol_tui.core.state import (
 from sollol_tui.demo.backend import DemoBackend
 from sollol_tui.engine import launch
 from sollol_tui.engine.engine import Engine
+from sollol_tui.engine.requests import MAX_COMEBACKS
 from sollol_tui.io import process, runs
 from sollol_tui.io.process import ProcessId, is_same
 from tests import fakes
@@ -518,9 +529,12 @@ async def test_a_hung_backend_is_named_when_its_coordinator_is_started_anew(plac
         one.faults = one.faults._replace(hang=False)
 
 
+def question(model: str) -> AskRequest:
+    return AskRequest(model, (ChatMessage("user", "Hello?"),))
+
+
 async def asked(engine: Engine, model: str) -> list[object]:
-    request = AskRequest(model, (ChatMessage("user", "Hello?"),))
-    return [event async for event in engine.ask(request)]
+    return [event async for event in engine.ask(question(model))]
 
 
 # Leaving and coming back
@@ -647,4 +661,67 @@ async def test_a_question_brings_it_up_also_after_it_was_stopped(place: Place) -
         await lived.engine.stop_coordinator()
         events = await asked(lived.engine, "model")
         assert isinstance(events[0], Notice)
+        assert isinstance(events[-1], Finished)
+
+
+async def test_an_answer_that_is_cut_goes_on_when_its_coordinator_is_back(place: Place) -> None:
+    goes(place.program, "more = ['--tokens-per-s', '25']")
+    async with fakes.backend() as one, fakes.backend() as two, life(place, one, two) as lived:
+        lived.engine.choose_mode(Mode.MODEL)
+        first = await lived.served()
+        events: list[object] = []
+        async for event in lived.engine.ask(question("model")):
+            events.append(event)
+            if isinstance(event, Delta) and sum(isinstance(e, Delta) for e in events) == 5:
+                one.die()
+        second = lived.engine.store.snapshot.coordinator(place.url)
+        assert second is not None
+        assert second.pid != first.pid
+        assert isinstance(events[-1], Finished)
+        (seam,) = [e for e in events if isinstance(e, Seam)]
+        waits = [e for e in events if isinstance(e, Waiting) and e.phase]
+        assert waits, "and that it comes back is told meanwhile"
+        assert [seam.from_target, seam.to_target] == [place.url, place.url]
+
+
+async def test_an_answer_whose_coordinator_is_stopped_ends_with_what_came(place: Place) -> None:
+    goes(place.program, "more = ['--tokens-per-s', '25']")
+    async with life(place) as lived:
+        lived.engine.choose_mode(Mode.MODEL)
+        await lived.served()
+        events: list[object] = []
+        async for event in lived.engine.ask(question("model")):
+            events.append(event)
+            if isinstance(event, Delta) and sum(isinstance(e, Delta) for e in events) == 5:
+                await lived.engine.stop_coordinator()
+        failed = events[-1]
+        assert isinstance(failed, Failed)
+        assert failed.kept_chars == len("".join(e.text for e in events if isinstance(e, Delta)))
+
+
+@pytest.mark.usefixtures("quick")
+async def test_an_answer_that_ends_its_coordinator_each_time_is_given_up(place: Place) -> None:
+    async with life(place) as lived:
+        lived.engine.choose_mode(Mode.MODEL)
+        await lived.served()
+        goes(place.program, "more = ['--tokens-per-s', '25']")
+        events: list[object] = []
+        async for event in lived.engine.ask(question("model")):
+            events.append(event)
+            state = lived.engine.store.snapshot.coordinator(place.url)
+            if isinstance(event, Routed) and state is not None:
+                os.kill(state.pid or 0, signal.SIGKILL)
+        assert isinstance(events[-1], Failed)
+        assert sum(isinstance(e, Routed) for e in events) == MAX_COMEBACKS + 1
+
+
+async def test_a_question_in_the_middle_of_a_recovery_waits_for_it(place: Place) -> None:
+    async with life(place) as lived:
+        lived.engine.choose_mode(Mode.MODEL)
+        state = await lived.served()
+        os.kill(state.pid or 0, signal.SIGKILL)
+        await lived.until_phase(Phase.FAILED)
+        events = await asked(lived.engine, "model")
+        assert isinstance(events[0], Waiting)
+        assert events[0].phase == Phase.FAILED
         assert isinstance(events[-1], Finished)

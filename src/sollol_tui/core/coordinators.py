@@ -210,7 +210,14 @@ def _process_gone(state: CoordinatorState, at_s: float) -> CoordinatorState:
 
 
 def let_down(state: CoordinatorState, fault: Fault, at_s: float) -> CoordinatorState:
-    """One of our requests failed there: look at once; a hung one is STALLED at once."""
+    """One of our requests failed there: look at once; a hung one is STALLED at once.
+
+    Whether one of ours has ended is for its supervisor to say, which knows as soon.
+    """
+    if state.supervised and fault.kind is not FaultKind.STALLED:
+        return state._replace(health=Health(state.health.failures, 0, at_s))
+    if state.supervised and state.status is not CoordinatorStatus.READY:
+        return state
     if fault.kind is FaultKind.STALLED:
         return state._replace(status=CoordinatorStatus.STALLED, fault=fault)
     if fault.kind is FaultKind.LOADING:

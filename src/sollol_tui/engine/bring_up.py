@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
-from sollol_tui.core.asks import AskEvent, AskRequest, Notice, Progress, Waiting
+from sollol_tui.core.asks import AskEvent, AskRequest, Notice
 from sollol_tui.core.ids import same_model
-from sollol_tui.core.lifecycle import Phase
 from sollol_tui.core.orders import Order
 from sollol_tui.core.routing import Circumstances, serves, wants_coordinator
 from sollol_tui.core.settings import Settings
 from sollol_tui.core.state import ClusterSnapshot, CoordinatorState, CoordinatorStatus
+from sollol_tui.engine.comeback import is_coming, until_back
 from sollol_tui.engine.store import Store
 from sollol_tui.engine.supervisor import Supervisor
 
-TELL_EVERY_S = 1.0
-PERCENT = 100
-
-_COMING = {CoordinatorStatus.STARTING, CoordinatorStatus.LOADING}
 _AT_REST = {CoordinatorStatus.UNKNOWN, CoordinatorStatus.STOPPED}
 
 
@@ -36,10 +32,11 @@ async def bring_up(
     if ours is None or ours.status in _AT_REST or _failed_otherwise(ours, request):
         yield Notice(f"No coordinator serves {request.model}: starting one.")
         await supervisor.start(Order(request.model, port=supervisor.process.port))
-    elif ours.status not in _COMING:
+    elif not is_coming(ours, store.now_s()) or _is_other(ours, request):
         return
-    async for event in _until_up(request, supervisor, store):
-        yield event
+    async with aclosing(_until_up(supervisor, store)) as events:
+        async for event in events:
+            yield event
 
 
 def _is_needed(request: AskRequest, snapshot: ClusterSnapshot, settings: Settings) -> bool:
@@ -51,6 +48,13 @@ def _is_needed(request: AskRequest, snapshot: ClusterSnapshot, settings: Setting
     return request.target is None and not served and wants_coordinator(request, now)
 
 
+def _is_other(ours: CoordinatorState, request: AskRequest) -> bool:
+    """Whether the one that comes up is known to be for another model."""
+    return ours.plan is not None and not serves(
+        ours._replace(model=ours.plan.model, model_path=ours.plan.path), request.model
+    )
+
+
 def _failed_otherwise(ours: CoordinatorState, request: AskRequest) -> bool:
     """Whether it failed with another model; with this one its problem stands and is shown."""
     failed_model = ours.plan.model if ours.plan is not None else ""
@@ -58,40 +62,11 @@ def _failed_otherwise(ours: CoordinatorState, request: AskRequest) -> bool:
     return failed and not (failed_model and same_model(failed_model, request.model))
 
 
-async def _until_up(
-    request: AskRequest, supervisor: Supervisor, store: Store
-) -> AsyncGenerator[AskEvent, None]:
-    started_s = store.now_s()
-    changed = asyncio.Event()
-
-    def note(_: ClusterSnapshot, __: ClusterSnapshot) -> None:
-        changed.set()
-
-    store.listeners.append(note)
-    try:
-        while (state := store.snapshot.coordinator(supervisor.url)) is not None:
-            if state.status not in _COMING and (state.phase or not supervisor.busy):
-                break
-            yield _waiting(state, store.now_s() - started_s)
-            await _either(changed, TELL_EVERY_S)
-    finally:
-        store.listeners.remove(note)
+async def _until_up(supervisor: Supervisor, store: Store) -> AsyncGenerator[AskEvent, None]:
+    async with aclosing(until_back(supervisor, store, None)) as events:
+        async for event in events:
+            yield event
+    state = store.snapshot.coordinator(supervisor.url)
     if state is not None and state.problems:
         problem = state.problems[0]
         yield Notice(f"{problem.sentence} {problem.next}")
-
-
-def _waiting(state: CoordinatorState, age_s: float) -> Waiting:
-    done = None if state.progress is None else Progress(int(state.progress * PERCENT), PERCENT)
-    return Waiting(0, age_s, loading=True, progress=done, phase=state.phase or Phase.PROBING)
-
-
-async def _either(changed: asyncio.Event, within_s: float) -> None:
-    """Wait for a change that matters to whoever watches, at most so long."""
-    try:
-        async with asyncio.timeout(within_s):
-            await changed.wait()
-    except TimeoutError:
-        return
-    finally:
-        changed.clear()

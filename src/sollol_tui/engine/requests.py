@@ -33,17 +33,22 @@ from sollol_tui.core.routing import Circumstances, choose
 from sollol_tui.core.samples import Sample, outcome_of, queue_wait_s
 from sollol_tui.core.settings import Settings
 from sollol_tui.core.streams import Meter
+from sollol_tui.engine.comeback import is_back
 from sollol_tui.engine.ledger import Ledger
 from sollol_tui.engine.pump import Pump
 from sollol_tui.engine.store import Store
 
 WAITING_EVERY_S = 1.0
 MOVED_EVERY_S = 0.5
+MAX_COMEBACKS = 3  # an answer whose coordinator fails each time is given up
 LOAD_EXTRA_S = 300.0  # a cold model may take so long, and more the larger it is
 LOAD_EXTRA_S_PER_BYTE = 20.0 / 2**30
 
 # The target and the question, and the text so far when another target began the answer.
 OpenStream = Callable[[RouteDecision, AskRequest, str], AsyncGenerator[StreamEvent, None]]
+
+# Waits for a coordinator that failed in that process, as long as it may come back.
+UntilBack = Callable[[str, int | None], AsyncGenerator[AskEvent, None]]
 
 # What the next candidate may do better. The rest would fail everywhere alike.
 _WORTH_ANOTHER_TRY = set(FaultKind) - {FaultKind.BAD_REQUEST, FaultKind.STOPPED}
@@ -62,6 +67,8 @@ class _Answer:
         self.tokens = 0  # written by targets that failed later
         self.writer = ""  # the target that wrote last
         self.excluded: dict[str, str] = {}
+        self.pids: dict[str, int | None] = {}  # of the coordinators that it was given to
+        self.comebacks = 0
         self.fault: Fault | None = None
         self.first_token_at_s: float | None = None
 
@@ -95,6 +102,7 @@ class Requests:
         self._open_stream = open_stream
         self._numbers = count(1)
         self.on_failure: Callable[[str], None] = lambda _: None  # look at that target now
+        self.until_back: UntilBack = _never_back
 
     async def ask(self, request: AskRequest) -> AsyncGenerator[AskEvent, None]:
         """Route the question and stream the answer (see `core.asks` for the events).
@@ -106,6 +114,12 @@ class Requests:
         answer = _Answer(request, f"r{next(self._numbers)}", self._store.now_s())
         while True:
             decision = self._decide(answer)
+            if decision.target is None and answer.comebacks < MAX_COMEBACKS:
+                async with aclosing(self._until_back(answer)) as waits:
+                    async for event in waits:
+                        yield event
+                if self._has_come_back(answer):
+                    continue
             if decision.target is None:
                 yield self._given_up(answer, decision)
                 return
@@ -125,6 +139,21 @@ class Requests:
                 yield Failed(fault, attempt.target, 0, answer.tries)
                 return
             yield Notice(_failure_words(decision.name, fault, answer.chars))
+
+    async def _until_back(self, answer: _Answer) -> AsyncGenerator[AskEvent, None]:
+        for target, pid in answer.pids.items():
+            async with aclosing(self.until_back(target, pid)) as waits:
+                async for event in waits:
+                    yield event
+
+    def _has_come_back(self, answer: _Answer) -> bool:
+        """Whether a coordinator that failed this request serves again: then it may go on there."""
+        for target, pid in answer.pids.items():
+            if target in answer.excluded and is_back(self._store.snapshot.coordinator(target), pid):
+                del answer.excluded[target]
+                answer.comebacks += 1
+                return True
+        return False
 
     def _given_up(self, answer: _Answer, decision: RouteDecision) -> Failed:
         fault = answer.fault or Fault(FaultKind.NOT_FOUND, decision.reason)
@@ -172,6 +201,8 @@ class Requests:
         self._store.apply(RequestClaimed(answer.id, attempt.target, request.model, now_s))
         coordinator = self._store.snapshot.coordinator(attempt.target)
         attempt.backends = coordinator.backends if coordinator is not None else ()
+        if coordinator is not None:
+            answer.pids[attempt.target] = coordinator.pid
         instead_of = next(reversed(answer.excluded), "")
         self._ledger.claim(decision, answer.tries, instead_of)
         self._ledger.remember(request.conversation, attempt.target, now_s)
@@ -330,6 +361,11 @@ def _refused(answer: _Answer, decision: RouteDecision, fault: Fault, now_s: floa
         request=answer.id,
         outcome=fault.kind.value,
     )
+
+
+async def _never_back(_target: str, _pid: int | None) -> AsyncGenerator[AskEvent, None]:
+    return
+    yield  # a generator of nothing
 
 
 def _written(attempt: _Attempt, pieces: list[str]) -> Delta:
