@@ -1,9 +1,10 @@
 """What a streamed answer costs: CPU per token in fifths of the answer, and keys meanwhile.
 
-`python -m tests.bench transcript [--short]`. The program runs on a real terminal, 120x40, with a
-transcript above a prompt. Tokens of four characters come at 100 a second. `bare` is the same
-program that counts the tokens and shows nothing: the cost of the harness. Keys are typed into the
-prompt while the answer grows; the time is from the key to its letter in what is written.
+`python -m tests.bench transcript [--short]`. The program runs on a real terminal, 120x40. Tokens
+of four characters come at 100 a second. `bare` counts them and shows nothing: the cost of the
+harness. The kinds of answers are written into a transcript above a prompt; `panel` is the whole
+chat panel, with a mixed answer that comes as events. Keys are typed into the prompt while an
+answer grows; the time is from the key to its letter in what is written.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import random
 import sys
 import tempfile
 import time
+from collections.abc import AsyncIterator, Callable
 from itertools import pairwise
 from pathlib import Path
 from statistics import median, quantiles
@@ -22,9 +24,11 @@ from typing import Any
 
 from textual import work
 from textual.app import App, ComposeResult
-from textual.widgets import TextArea
 
+from sollol_tui.core.asks import AskEvent, AskRequest, Delta, Finished, Usage
+from sollol_tui.ui.chat.panel import ChatPanel
 from sollol_tui.ui.theme import DEFAULT_THEME, THEMES, semantic_colours, stylesheets
+from sollol_tui.ui.widgets.prompt import Prompt
 from sollol_tui.ui.widgets.transcript import Transcript
 from tests.bench.ptyrun import ESCAPES, PYTHON, Terminal, load_average
 from tests.ui.corpus import CORPORA, pieces
@@ -35,20 +39,24 @@ KEYS, SHORT_KEYS = 60, 20
 BEGIN_S = 1.0  # the first frames are no part of what is measured
 ROOT = Path(__file__).parents[2]
 
+Figures = dict[str, Any]
+
 
 class Answering(App[None]):
-    """A transcript and a prompt; one answer streams in. Its figures are written to `out`."""
+    """A transcript and a prompt; answers stream in one after the other.
+
+    With `out` there is one answer, whose figures are written there.
+    """
 
     CSS_PATH = stylesheets()
-    CSS = "TextArea { height: 6; }"
 
-    def __init__(self, kind: str, length: int, is_shown: bool, out: Path | None) -> None:
+    def __init__(self, what: str, length: int, out: Path | None) -> None:
         super().__init__()
         for theme in THEMES:
             self.register_theme(theme)
         self.theme = DEFAULT_THEME
-        self._text = CORPORA[kind](length)
-        self._is_shown = is_shown
+        self._what = what
+        self._text = CORPORA["mixed" if what in ("bare", "panel") else what](length)
         self._out = out
         self._frames = 0
 
@@ -56,13 +64,13 @@ class Answering(App[None]):
         return semantic_colours(self.current_theme)
 
     def compose(self) -> ComposeResult:
-        yield Transcript()
-        prompt = TextArea()
-        prompt.cursor_blink = False
-        yield prompt
+        if self._what == "panel":
+            yield ChatPanel(self._ask, wanted_model="llama3.2:3b")
+        else:
+            yield from (Transcript(), Prompt())
 
     def on_mount(self) -> None:
-        self.query_one(TextArea).focus()
+        self.query_one(Prompt).focus()
         self.set_timer(BEGIN_S, self.answer)
 
     def post_display_hook(self) -> None:
@@ -70,45 +78,51 @@ class Answering(App[None]):
 
     @work
     async def answer(self) -> None:
+        if self._what == "panel":
+            self.query_one(ChatPanel).submit("Tell me about routing.")
+            return
         transcript = self.query_one(Transcript)
-        while True:  # for keys: answers one after the other, until the terminal is closed
+        while True:
             transcript.clear()
             transcript.add_message("user", (), "Tell me about routing.").finish()
-            figures = await self._stream(transcript)
-            if self._out is not None:
-                self._out.write_text(json.dumps(figures))
-                self.exit()
-                return
+            handle = transcript.add_message("assistant", (("llama3.2:3b", "model"),))
+            is_shown = self._what != "bare"
+            write: Callable[[str], object] = handle.append if is_shown else len
+            stream = self._tokens()
+            async for token in stream:
+                write(token)
+            handle.finish()
+            assert not is_shown or handle.source == self._text
 
-    async def _stream(self, transcript: Transcript) -> dict[str, Any]:
-        handle = transcript.add_message("assistant", (("llama3.2:3b", "model"),))
+    async def _ask(self, _request: AskRequest) -> AsyncIterator[AskEvent]:
+        async for token in self._tokens():
+            yield Delta(token)
+        yield Finished("complete", Usage(), None, 0.0, 1)
+
+    async def _tokens(self) -> AsyncIterator[str]:
+        """The tokens when they are due; at the end the figures are written."""
         lags = list[float]()
         watch = asyncio.create_task(_watch_lag(lags))
-        tokens = list(pieces(self._text, 4))  # random lengths, four characters on average
-        marks, frames = [time.process_time()], self._frames
-        start = time.perf_counter()
+        tokens = list(pieces(self._text, 4))  # random lengths
+        marks, frames, start = [time.process_time()], self._frames, time.perf_counter()
         for count, token in enumerate(tokens, start=1):
-            await _until(start + count / TOKENS_PER_S)
-            if self._is_shown:
-                handle.append(token)
+            if (left_s := start + count / TOKENS_PER_S - time.perf_counter()) > 0:
+                await asyncio.sleep(left_s)
+            yield token
             if count % (len(tokens) // 5) == 0:
                 marks.append(time.process_time())
-        handle.finish()
         watch.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await watch
-        each = len(tokens) // 5
-        return {
-            "fifths_ms": [1000 * (b - a) / each for a, b in pairwise(marks[:6])],
-            "frames": self._frames - frames,
-            "lag_p95_ms": 1000 * quantiles(lags, n=20)[-1],
-            "is_kept": not self._is_shown or handle.source == self._text,
-        }
-
-
-async def _until(at: float) -> None:
-    if (left_s := at - time.perf_counter()) > 0:
-        await asyncio.sleep(left_s)
+        if self._out is not None:
+            each = len(tokens) // 5
+            figures = {
+                "fifths_ms": [1000 * (b - a) / each for a, b in pairwise(marks[:6])],
+                "frames": self._frames - frames,
+                "lag_p95_ms": 1000 * quantiles(lags, n=20)[-1],
+            }
+            self._out.write_text(json.dumps(figures))
+            self.exit()
 
 
 async def _watch_lag(lags: list[float]) -> None:
@@ -118,29 +132,28 @@ async def _watch_lag(lags: list[float]) -> None:
         lags.append(time.perf_counter() - before - 0.02)
 
 
-def _child(kind: str, length: int, *, is_shown: bool, out: str) -> Terminal:
-    command = [PYTHON, "-m", "tests.bench.bench_transcript", "app", kind, str(length)]
+def _child(what: str, length: int, out: str) -> Terminal:
     return Terminal(
-        [*command, "shown" if is_shown else "bare", out],
+        [PYTHON, "-m", "tests.bench.bench_transcript", "app", what, str(length), out],
         env={"PYTHONPATH": f"{ROOT}:{ROOT / 'src'}"},
         cwd=ROOT,
     )
 
 
-def _cpu(kind: str, length: int, *, is_shown: bool) -> dict[str, Any]:
+def _cpu(what: str, length: int) -> Figures:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "figures.json"
-        with _child(kind, length, is_shown=is_shown, out=str(out)) as terminal:
+        with _child(what, length, str(out)) as terminal:
             terminal.wait_exit(length / 4 / TOKENS_PER_S * 2 + 30)
-            figures: dict[str, Any] = json.loads(out.read_text())
+            figures: Figures = json.loads(out.read_text())
         figures["kib"] = len(terminal.output) / 1024
         return figures
 
 
-def _keys(kind: str, count: int) -> list[float]:
+def _keys(what: str, count: int) -> list[float]:
     """Milliseconds from a key to its letter on the terminal."""
     dice, times, typed = random.Random(1), list[float](), ""
-    with _child(kind, LENGTH, is_shown=True, out="") as terminal:
+    with _child(what, LENGTH, "") as terminal:
         terminal.read_for(BEGIN_S + 9)  # the answer has grown past the screen
         for _ in range(count):
             if len(typed) == 20:
@@ -166,30 +179,10 @@ def _typed(terminal: Terminal, typed: str) -> float | None:
     return None
 
 
-def main() -> None:
-    is_short = "--short" in sys.argv
-    length, keys = (SHORT_LENGTH, SHORT_KEYS) if is_short else (LENGTH, KEYS)
-    print(f"{length} characters at {TOKENS_PER_S} tokens/s, 120x40; ms of CPU per token, in fifths")
-    bare = _cpu("mixed", length, is_shown=False)
-    _print("bare", bare)
-    for kind in CORPORA:
-        figures = _cpu(kind, length, is_shown=True)
-        assert figures["is_kept"]
-        _print(kind, figures)
-    for kind in CORPORA:
-        times = _keys(kind, keys)
-        print(
-            f"{kind:10} key to paint p50 {median(times):5.1f} ms"
-            f"  p95 {quantiles(times, n=20)[-1]:5.1f}  max {max(times):5.1f}"
-            f"  n {len(times)}  load {load_average():.1f}",
-            flush=True,
-        )
-
-
-def _print(name: str, figures: dict[str, Any]) -> None:
+def _print_cpu(what: str, figures: Figures) -> None:
     fifths = figures["fifths_ms"]
     print(
-        f"{name:10} {sum(fifths) / len(fifths):5.2f}   {' '.join(f'{x:.2f}' for x in fifths)}"
+        f"{what:10} {sum(fifths) / len(fifths):5.2f}   {' '.join(f'{x:.2f}' for x in fifths)}"
         f"   last/first {fifths[-1] / fifths[0]:.2f}  frames {figures['frames']}"
         f"  loop lag p95 {figures['lag_p95_ms']:.1f} ms  {figures['kib']:.0f} KiB"
         f"  load {load_average():.1f}",
@@ -197,9 +190,28 @@ def _print(name: str, figures: dict[str, Any]) -> None:
     )
 
 
+def _print_keys(what: str, times: list[float]) -> None:
+    print(
+        f"{what:10} key to paint p50 {median(times):5.1f} ms"
+        f"  p95 {quantiles(times, n=20)[-1]:5.1f}  max {max(times):5.1f}"
+        f"  n {len(times)}  load {load_average():.1f}",
+        flush=True,
+    )
+
+
+def main() -> None:
+    is_short = "--short" in sys.argv
+    length, keys = (SHORT_LENGTH, SHORT_KEYS) if is_short else (LENGTH, KEYS)
+    print(f"{length} characters at {TOKENS_PER_S} tokens/s, 120x40; ms of CPU per token, in fifths")
+    for what in ("bare", *CORPORA, "panel"):
+        _print_cpu(what, _cpu(what, length))
+    for what in (*CORPORA, "panel"):
+        _print_keys(what, _keys(what, keys))
+
+
 if __name__ == "__main__":
     if sys.argv[1:2] == ["app"]:
-        _, _, of_kind, of_length, shown, to = sys.argv
-        Answering(of_kind, int(of_length), shown == "shown", Path(to) if to else None).run()
+        _, _, of_what, of_length, to = sys.argv
+        Answering(of_what, int(of_length), Path(to) if to else None).run()
     else:
         main()

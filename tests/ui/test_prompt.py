@@ -37,6 +37,19 @@ async def test_enter_sends_and_empties() -> None:
         assert prompt.text == ""
 
 
+async def test_keys_that_come_in_one_go_keep_their_order() -> None:
+    prompt = Prompt()
+    app = _host(prompt)
+    async with app.run_test() as pilot:
+        prompt.focus()
+        await pilot.pause()
+        keys = [*"one", "ctrl+j", *"two", "enter", *"three"]
+        for key in keys:
+            app.post_message(events.Key(key, key if len(key) == 1 else None))
+        await until(pilot, lambda: prompt.text == "three")
+        assert _sent(app) == ["one\ntwo"]
+
+
 @pytest.mark.parametrize("key", ["ctrl+j", "shift+enter"])
 async def test_these_keys_begin_a_new_line(key: str) -> None:
     prompt = Prompt()

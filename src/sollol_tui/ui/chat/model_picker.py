@@ -72,7 +72,10 @@ class ModelPicker(ModalScreen[str | None]):
 
     def _show(self, wanted: str) -> None:
         words = wanted.casefold().split()
-        self._shown = tuple(c for c in self._choices if _matches(c, words))
+        found = [choice for choice in self._choices if _matches(choice, words)]
+        if words:  # names that begin so come first
+            found.sort(key=lambda choice: not choice.name.casefold().startswith(words[0]))
+        self._shown = tuple(found)
         options = self.query_one(OptionList)
         options.set_options(
             Option(painted(_choice_line(choice, same_model(choice.name, self._current))))

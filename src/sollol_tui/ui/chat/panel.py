@@ -104,6 +104,7 @@ class ChatPanel(Widget):
     def on_mount(self) -> None:
         self._timer = self.set_interval(STATE_S, self._go_on_saying, pause=True)
         self.transcript.set_hint(HINT)
+        self.watch(self.transcript, "moves", self._transcript_moved, init=False)
         self._rest()
 
     # What the screen asks of it
@@ -194,6 +195,10 @@ class ChatPanel(Widget):
         self._show_state()
         self.refresh_bindings()
 
+    def _transcript_moved(self) -> None:
+        if not self.is_streaming or self._clock() - self._shown_s >= STATE_S:
+            self._show_state()
+
     def _go_on_saying(self) -> None:
         if self._clock() - self._shown_s >= QUIET_S:
             self._show_state()
@@ -248,12 +253,6 @@ class ChatPanel(Widget):
             self.transcript.follow()
         else:
             self.transcript.action_page(event.pages)
-
-    @on(Transcript.Moved)
-    def follow_reader(self, event: Transcript.Moved) -> None:
-        event.stop()
-        if not self.is_streaming or self._clock() - self._shown_s >= STATE_S:
-            self._show_state()
 
     @on(OneLine.Pressed)
     def press(self, event: OneLine.Pressed) -> None:

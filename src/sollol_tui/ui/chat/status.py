@@ -21,7 +21,8 @@ _MANY_CELLS = 400
 
 HINT: tuple[Line, ...] = (
     (),
-    (("Ask something. The router chooses who answers, and says why.", "muted"),),
+    (("Ask something.", ""),),
+    (("The router chooses who answers, and says why.", "muted"),),
     (),
     (("Enter", "key"), (" sends   ", "muted"), ("^j", "key"), (" new line   ", "muted")),
     (("↑", "key"), (" last question   ", "muted"), ("/model", "key"), (" other model", "muted")),
@@ -117,7 +118,10 @@ def _about(choice: ModelChoice | None) -> str:
         return "nobody is known to have it"
     if choice.problem:
         return clean(choice.problem)
-    names = [clean(place.name) for place in choice.places if not place.problem]
+    usable = sorted(
+        (place for place in choice.places if not place.problem), key=lambda p: not p.is_loaded
+    )
+    names = [clean(place.name) for place in usable]
     more = f" +{len(names) - 1}" if len(names) > 1 else ""
     parts = [
         units.parameters(choice.parameters) if choice.parameters else "",

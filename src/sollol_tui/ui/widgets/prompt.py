@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import ClassVar
 
+from textual import events
 from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.message import Message
@@ -17,6 +18,7 @@ REMEMBERED = 200
 """So many questions can be called back."""
 
 WRITING = Binding.Group("Writing")
+_SEND, _NEW_LINE = ("enter",), ("ctrl+j", "shift+enter")
 _SIGNS = ("/", ":")
 """What begins a command. Doubled it is text: `//etc` asks about /etc."""
 
@@ -26,20 +28,18 @@ class Prompt(TextArea):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
-            "enter",
+            ",".join(_SEND),
             "send",
             "Send",
-            priority=True,
             id="prompt.send",
             group=WRITING,
             tooltip="Send the question; after a \\ begin a new line",
         ),
         Binding(
-            "ctrl+j,shift+enter",
+            ",".join(_NEW_LINE),
             "new_line",
             "New line",
             key_display="^j",
-            priority=True,
             id="prompt.new-line",
             group=WRITING,
             tooltip="Begin a new line",
@@ -108,6 +108,18 @@ class Prompt(TextArea):
         return True
 
     # Sending
+
+    def on_key(self, event: events.Key) -> None:
+        """Taken here, in the order of the keys: a binding is looked up elsewhere meanwhile, before
+        or after letters that were typed in one go with it."""
+        if event.key in _SEND:
+            event.stop()
+            event.prevent_default()
+            self.action_send()
+        elif event.key in _NEW_LINE:
+            event.stop()
+            event.prevent_default()
+            self.action_new_line()
 
     def action_send(self) -> None:
         row, column = self.cursor_location

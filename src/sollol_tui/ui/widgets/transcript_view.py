@@ -12,7 +12,7 @@ from collections.abc import Hashable, Sequence
 from typing import ClassVar
 
 from textual.geometry import Region, Size
-from textual.message import Message as TextualMessage
+from textual.reactive import var
 from textual.selection import Selection
 from textual.strip import Strip
 from textual.timer import Timer
@@ -44,11 +44,9 @@ class HistoryPane(Pane):
 
     COMPONENT_CLASSES: ClassVar[set[str]] = TRANSCRIPT_CLASSES
 
-    class Moved(TextualMessage):
-        """New lines were painted, or the reader went to or left the end."""
-
-        def can_replace(self, message: TextualMessage) -> bool:
-            return isinstance(message, HistoryPane.Moved)
+    moves: var[int] = var(0, init=False)
+    """Counts up when lines change, or the reader goes to or leaves the end. Watched, not told by a
+    message: what is painted on its account shares the frame."""
 
     def __init__(
         self,
@@ -114,7 +112,7 @@ class HistoryPane(Pane):
         cost = time.thread_time() - started
         rest = max(_REST * cost, 0 if self.follows else AWAY_S)
         self._next_s = time.monotonic() + rest
-        self.post_message(self.Moved())
+        self.moves += 1
         if self._stale:
             self._changed()
         elif self._uncoloured:
@@ -195,7 +193,7 @@ class HistoryPane(Pane):
         at_end = round(new_value) >= self.max_scroll_y
         if not self._is_holding and at_end != self.follows:
             self.follows, self._seen = at_end, self.history.total
-            self.post_message(self.Moved())
+            self.moves += 1
 
     def follow(self) -> None:
         """Go to the end and stay there."""
