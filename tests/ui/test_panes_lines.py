@@ -92,7 +92,7 @@ def test_a_stopped_coordinator_says_where_was_looked_why_and_which_key_helps() -
         "○ stopped  127.0.0.1:18080  nothing listens there",
         "known by  default",
         "because   connection refused · 127.0.0.1:18080 · again in 35 s",
-        "r looks again   m another mode   ? help",
+        "a starts one   r looks again   m another mode   ? help",
     ]
     assert coordinator(STOPPED, looked=False)[-1].startswith("because")
 
