@@ -27,6 +27,7 @@ class Order(NamedTuple):
     port: int = 18080
     strict: bool = True
     alias: str = ""  # the name it is served under; empty: the model's own
+    insists: bool = False  # on this model, whatever file the settings name
 
 
 class Planned(NamedTuple):

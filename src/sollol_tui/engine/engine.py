@@ -43,6 +43,7 @@ from sollol_tui.io.kept import Kept, read_kept, write_kept
 if TYPE_CHECKING:
     from sollol_tui.core.orders import Order, Planned
     from sollol_tui.core.statistics import Stats
+    from sollol_tui.engine.here import Here
     from sollol_tui.engine.runtime import Runtime
     from sollol_tui.engine.supervisor import Supervisor
     from sollol_tui.io.log_file import LogFile
@@ -157,6 +158,11 @@ class Engine:
     async def until_given_up(self) -> None:
         """Wait until the coordinator of ours is kept up no longer."""
         await self._supervisor().until_given_up()
+
+    @property
+    def here(self) -> Here:
+        """What this machine has: models, logs, backends started from here."""
+        return self.runtime.here
 
     @property
     def coordinator_url(self) -> CoordinatorUrl:

@@ -97,7 +97,7 @@ class Planner:
         """The model that was asked for, never another one (S3)."""
         asked = self._settings.model_path or order.model
         places = stores.stores(self._env, self._settings.ollama_models)
-        if order.model and blobs.is_path(order.model):
+        if order.model and (order.insists or blobs.is_path(order.model)):
             asked = order.model
         if asked:
             return blobs.resolve_model(asked, places)

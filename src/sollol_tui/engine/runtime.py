@@ -23,6 +23,7 @@ from sollol_tui.engine.bring_up import bring_up
 from sollol_tui.engine.comeback import until_back
 from sollol_tui.engine.coordinator_process import CoordinatorProcess
 from sollol_tui.engine.found_run import FoundRun
+from sollol_tui.engine.here import Here
 from sollol_tui.engine.ledger import Ledger
 from sollol_tui.engine.looks import Looks
 from sollol_tui.engine.planning import Planner
@@ -67,6 +68,7 @@ class Runtime:
             self._companions.append(talk)
         self._group = group
         self.requests.until_back = self._until_back
+        self.here = Here(settings, store, group, self.url, role.state_dir)
         self._found = FoundRun(role.state_dir, self.url) if role.state_dir else None
         self.supervisor: Supervisor | None = None
         if role.state_dir and role.supervises:
@@ -89,6 +91,7 @@ class Runtime:
         self.pollers.stop()
         if self.supervisor is not None:
             await self.supervisor.close(self.leaves_coordinator)
+        await self.here.aclose()
         await self.looks.aclose()
         await self.http.aclose()
         for companion in self._companions:
