@@ -20,8 +20,8 @@ QUESTION = "How does one model run on several machines?"
 ENOUGH_TOKENS = 260
 
 
-async def take(file: Path) -> None:
-    """Ask, wait for a good part of the answer, and keep what is on the screen."""
+async def take() -> str:
+    """Ask, wait for a good part of the answer, and return what is on the screen, as SVG."""
     cluster = start_cluster()
     try:
         engine = Engine(cluster.settings)
@@ -36,11 +36,12 @@ async def take(file: Path) -> None:
             while sum(r.tokens for r in engine.store.snapshot.requests) < ENOUGH_TOKENS:
                 await pilot.pause(0.05)
             svg = app.export_screenshot(title="sollol-tui demo")
-        file.parent.mkdir(exist_ok=True)
-        file.write_text(re.sub(r"terminal-\d+-", "terminal-", svg), encoding="utf-8")
+        return re.sub(r"terminal-\d+-", "terminal-", svg)
     finally:
         cluster.close()
 
 
 if __name__ == "__main__":
-    asyncio.run(take(Path(sys.argv[1]) if len(sys.argv) > 1 else PICTURE))
+    file = Path(sys.argv[1]) if len(sys.argv) > 1 else PICTURE
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(asyncio.run(take()), encoding="utf-8")
