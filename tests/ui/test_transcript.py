@@ -404,6 +404,6 @@ async def test_a_tiny_terminal_breaks_nothing() -> None:
     transcript = Transcript()
     async with Host(transcript).run_test(size=(5, 2)) as pilot:
         transcript.add_message("assistant", HEADER, CORPORA["mixed"](2000)).finish()
-        await pilot.pause()
+        await until(pilot, lambda: transcript._timer is None)  # nothing is tried again and again
         await pilot.resize_terminal(60, 12)
         await until(pilot, lambda: transcript.history.total > 20)

@@ -113,21 +113,25 @@ class HistoryPane(Pane):
         rest = max(_REST * cost, 0 if self.follows else AWAY_S)
         self._next_s = time.monotonic() + rest
         self.moves += 1
-        if self._stale:
-            self._changed()
+        if self._stale and self._has_room:
+            self._timer = self.set_timer(2 * SLICE_S, self.flush)
         elif self._uncoloured:
             self._timer = self.set_timer(SLICE_S, self._colour)
 
     def _colour(self) -> None:
-        """One closed code block a time, apart from the updates."""
-        number = min(self._uncoloured, key=self._urgency, default=None)
-        if number is not None and not self.history.messages[number].colour_next():
-            self._uncoloured.discard(number)
+        """Closed code blocks, apart from the updates: at least one, more while it costs little."""
+        started = time.thread_time()
+        while self._uncoloured:
+            number = min(self._uncoloured, key=self._urgency)
+            if not self.history.messages[number].colour_next():
+                self._uncoloured.discard(number)
+            if time.thread_time() - started > SLICE_S / 4:
+                break
         self.flush()
 
     def _settle(self) -> None:
         """Lay out what is stale, in view first; the reader's first line stays where it is."""
-        if not self.size.height or self._text_cells < _NARROWEST:
+        if not self._has_room:
             return
         anchor = None if self.follows else self._anchor()
         if self._stale:
@@ -136,6 +140,11 @@ class HistoryPane(Pane):
             self.history.recount(first)
         self._set_extent()
         self._hold(anchor)
+
+    @property
+    def _has_room(self) -> bool:
+        """Whether text can be laid out: a hidden or tiny pane waits for its next size."""
+        return self.size.height > 0 and self._text_cells >= _NARROWEST
 
     @property
     def _text_cells(self) -> int:
