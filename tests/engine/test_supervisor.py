@@ -26,7 +26,12 @@ from sollol_tui.core.asks import (
     Seam,
     Waiting,
 )
-from sollol_tui.core.ids import BackendAddress, parse_backend_address, parse_coordinator_url
+from sollol_tui.core.ids import (
+    BackendAddress,
+    parse_backend_address,
+    parse_coordinator_url,
+    port_of,
+)
 from sollol_tui.core.lifecycle import Phase, may_move
 from sollol_tui.core.orders import Order
 from sollol_tui.core.problems import Cause
@@ -43,7 +48,7 @@ from sollol_tui.demo.backend import DemoBackend
 from sollol_tui.engine import launch
 from sollol_tui.engine.engine import Engine
 from sollol_tui.engine.requests import MAX_COMEBACKS
-from sollol_tui.io import process, runs
+from sollol_tui.io import host_look, process, runs
 from sollol_tui.io.process import ProcessId, is_same
 from tests import fakes
 from tests.core.make_gguf import gguf, llama_fields, llama_tensors
@@ -725,3 +730,34 @@ async def test_a_question_in_the_middle_of_a_recovery_waits_for_it(place: Place)
         assert isinstance(events[0], Waiting)
         assert events[0].phase == Phase.FAILED
         assert isinstance(events[-1], Finished)
+
+
+async def test_a_backend_whose_host_vanished_is_unknown_and_lost_when_no_token_moves(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its connection stays established: nobody sent a FIN. Its host's silence tells."""
+    limits = {"token_gap_limit_s": 0.5, "first_token_limit_s": 0.5, "timeout_s": 0.2}
+    async with fakes.backend() as one, fakes.backend() as two, fakes.dead_url() as lives:
+        monkeypatch.setattr(host_look, "CLOSED_PORT", port_of(lives))
+        async with life(place, one, two, **limits) as lived, fakes.black_hole() as gone:
+            lived.engine.choose_mode(Mode.MODEL)
+            first = await lived.served()
+            await until(
+                lived.engine, lambda s: all(b.host_answered_at_s is not None for b in s.backends)
+            )
+            monkeypatch.setattr(host_look, "CLOSED_PORT", port_of(gone))
+            one.faults = one.faults._replace(hang=True)
+            await until(
+                lived.engine, lambda s: {b.status for b in s.backends} == {BackendStatus.UNKNOWN}
+            )
+            state = lived.states[-1]
+            assert (state.status, state.pid) == (CoordinatorStatus.READY, first.pid)
+            assert one.clients == two.clients, "and neither of them was asked anything"
+            events = await asked(lived.engine, "model")
+            assert isinstance(events[-1], Finished)
+            second = await lived.until_ready(besides=first.pid)
+            assert second.backends == (two.address,)
+            problems = [p for s in lived.states for p in s.problems]
+            assert problems[0].cause is Cause.BACKEND_LOST
+            assert "its host answered before and does not now" in problems[0].evidence[0]
+        one.faults = one.faults._replace(hang=False)

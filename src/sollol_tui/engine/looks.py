@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from sollol_tui.core.events import (
     BackendLooked,
     CoordinatorLooked,
+    HostLooked,
     NodeLooked,
     ProcessesSeen,
     RegistryLooked,
@@ -30,6 +31,7 @@ from sollol_tui.core.reports import FoundCoordinator, ServerProcess
 from sollol_tui.core.settings import Headers, Settings
 from sollol_tui.engine.store import Store
 from sollol_tui.io import llamacpp, ollama
+from sollol_tui.io.host_look import host_answers
 from sollol_tui.io.http import Http, Server
 from sollol_tui.io.rpc import Prober
 
@@ -73,9 +75,12 @@ class Looks:
         self.store.apply(CoordinatorLooked(url, self.store.now_s(), result))
 
     async def backend(self, address: BackendAddress) -> None:
-        """Probe an RPC backend, unless a coordinator holds it: then its word is enough."""
+        """Probe an RPC backend, unless a coordinator holds it: then only its host is looked at."""
         await self.processes_known.wait()
         if not may_probe(self.store.snapshot, address):
+            answers = await host_answers(host_of(address), self.settings.timeout_s)
+            if answers is not None:
+                self.store.apply(HostLooked(address, self.store.now_s(), answers))
             return
         report = await self.prober.probe(address, connect_within_s=self.settings.timeout_s)
         self.store.apply(BackendLooked(address, self.store.now_s(), report))

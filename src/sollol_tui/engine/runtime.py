@@ -18,7 +18,7 @@ from sollol_tui.core.asks import AskEvent, AskRequest, RouteDecision, StreamEven
 from sollol_tui.core.ids import CoordinatorUrl, host_of, parse_coordinator_url
 from sollol_tui.core.registry_shapes import is_loopback
 from sollol_tui.core.settings import Headers, Settings
-from sollol_tui.core.state import ClusterSnapshot, CoordinatorState
+from sollol_tui.core.state import ClusterSnapshot, CoordinatorState, CoordinatorStatus
 from sollol_tui.engine.bring_up import bring_up
 from sollol_tui.engine.comeback import until_back
 from sollol_tui.engine.coordinator_process import CoordinatorProcess
@@ -148,6 +148,8 @@ class Runtime:
             self.pollers.sync()
         if before.coordinators is not after.coordinators and _lives(before) != _lives(after):
             self.pollers.wake(PROCESSES)
+        for url in _serving(after) - _serving(before):
+            self.pollers.wake(url)  # what it serves is to be seen with the first answer
         if before.backends is not after.backends:
             held = {b.address for b in before.backends if b.attached_to is not None}
             for backend in after.backends:
@@ -171,6 +173,12 @@ def _targets(snapshot: ClusterSnapshot) -> tuple[list[str], list[str], list[str]
 
 def _lives(snapshot: ClusterSnapshot) -> list[tuple[str, bool]]:
     return [(c.url, _answers(c)) for c in snapshot.coordinators]
+
+
+def _serving(snapshot: ClusterSnapshot) -> set[str]:
+    """The coordinators of ours that serve."""
+    ready = CoordinatorStatus.READY
+    return {c.url for c in snapshot.coordinators if c.supervised and c.status is ready}
 
 
 def _answers(coordinator: CoordinatorState) -> bool:
