@@ -30,6 +30,7 @@ from sollol_tui.core.reports import FoundCoordinator
 from sollol_tui.core.settings import CoordinatorSetting, Settings
 from sollol_tui.core.settings_merge import Resolved
 from sollol_tui.core.shard_map import Shard, ShardMap
+from sollol_tui.core.shell_words import command_lines
 from sollol_tui.core.state import ClusterSnapshot, CoordinatorState, CoordinatorStatus
 from sollol_tui.engine.store import Store
 from sollol_tui.io import process, runs
@@ -40,7 +41,6 @@ from sollol_tui.verbs.coordinator_plan import show_plan
 from sollol_tui.verbs.coordinator_run import run
 from sollol_tui.verbs.coordinator_status import only_coordinators, show_status
 from sollol_tui.verbs.coordinator_stop import stop
-from sollol_tui.verbs.plan_words import command_lines
 from sollol_tui.verbs.voice import Voice
 
 from .fakes import FakeEngine, heard, voice

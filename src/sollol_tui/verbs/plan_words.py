@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Sequence
 
 from sollol_tui.core import units
 from sollol_tui.core.ids import RPC_PORT, short_name
 from sollol_tui.core.orders import Planned
-from sollol_tui.core.plain import cell_width, plain_line
+from sollol_tui.core.plain import plain_line
 from sollol_tui.core.plan_values import CoordinatorPlan, DevicePlan
 from sollol_tui.core.shard_map import Shard, ShardMap
+from sollol_tui.core.shell_words import command_lines
 from sollol_tui.verbs.problem_lines import INDENT, problem_lines, wrapped
 from sollol_tui.verbs.table import Column, table
 from sollol_tui.verbs.voice import Voice
@@ -125,29 +125,3 @@ def _layers(layers: Sequence[int], has_output: bool) -> str:
     """How many layers, and whether the output lies there too."""
     count = str(len(layers)) if layers else "" if has_output else "0"
     return " + ".join(filter(None, (count, "out" if has_output else "")))
-
-
-def command_lines(argv: Sequence[str], width_cells: int) -> Iterator[str]:
-    """The command as a shell takes it, over several lines that end in a backslash."""
-    line = ""
-    for word in _with_values(argv):
-        longer = f"{line} {word}" if line else word
-        if line and cell_width(INDENT + longer) > width_cells - 2:
-            yield f"{INDENT}{line} \\"
-            longer = f"{INDENT}{word}"
-        line = longer
-    yield f"{INDENT}{line}"
-
-
-def _with_values(argv: Sequence[str]) -> Iterator[str]:
-    """The words, each flag together with its value."""
-    words = [plain_line(shlex.quote(word)) for word in argv]
-    at = 0
-    while at < len(words):
-        has_value = at > 0 and words[at].startswith("-") and at + 1 < len(words)
-        if has_value and not words[at + 1].startswith("-"):
-            yield f"{words[at]} {words[at + 1]}"
-            at += 2
-        else:
-            yield words[at]
-            at += 1

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from sollol_tui.core import units
 from sollol_tui.core.lifecycle import Phase
 from sollol_tui.core.run_events import PhaseSeen, ProblemSeen, RunEvent
+from sollol_tui.core.shell_words import command_lines
 from sollol_tui.core.state import CoordinatorState
-from sollol_tui.verbs.plan_words import command_lines, shard_lines
+from sollol_tui.verbs.plan_words import shard_lines
 from sollol_tui.verbs.problem_lines import INDENT, Line, problem_lines
 from sollol_tui.verbs.voice import Colour, Voice
 
