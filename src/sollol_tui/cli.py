@@ -135,6 +135,8 @@ def _verb(arguments: Arguments) -> int:
     voice = voice_for(sys.stdout or _nowhere(), sys.stderr or _nowhere(), os.environ)
     if arguments.verb == "chat":
         return _chat(arguments, voice)
+    if arguments.verb == "batch":
+        return _batch(arguments, voice)
     if arguments.verb == "status":
         return _status(arguments, voice)
     if arguments.verb == "check":
@@ -194,6 +196,21 @@ def _chat(arguments: Arguments, voice: Voice) -> int:
     )
 
 
+def _batch(arguments: Arguments, voice: Voice) -> int:
+    from sollol_tui.io.paths import state_dir
+    from sollol_tui.io.settings_file import load_settings
+    from sollol_tui.verbs.batch import BatchCall, batch
+
+    assert arguments.batch is not None
+    resolved = load_settings(os.environ, arguments.flags, arguments.config)
+    settings = resolved.settings
+    voice = voice._replace(ascii=settings.ascii)
+    for note in resolved.notes:
+        voice.tell(note)
+    call = BatchCall(arguments.batch, settings, state_dir(), arguments.as_json)
+    return batch(lambda: _engine(settings), call, voice)
+
+
 def _check(arguments: Arguments, voice: Voice) -> int:
     from sollol_tui.io.paths import state_dir
     from sollol_tui.verbs.check import check
@@ -229,9 +246,11 @@ def _worker(arguments: Arguments, voice: Voice) -> int:
 
 def _engine(settings: Settings, *, supervises: bool = True) -> Engine:
     from sollol_tui.engine.engine import Engine
-    from sollol_tui.io.paths import state_dir
+    from sollol_tui.io.paths import data_dir, state_dir
 
-    return Engine(settings, state_dir(), supervises=supervises)
+    # A program that only looks asks nothing: it has no use for the record of requests.
+    record = data_dir() if supervises else None
+    return Engine(settings, state_dir(), supervises=supervises, data_dir=record)
 
 
 def _wrong(sentence: str) -> int:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from sollol_tui.core.ids import RPC_PORT, NodeUrl, parse_node_url
 from sollol_tui.core.settings_merge import Statement
+from sollol_tui.verbs.batch_options import BatchOptions, add_batch, batch_options
 from sollol_tui.verbs.coordinator_options import (
     CoordinatorOptions,
     read_backends,
@@ -50,6 +51,7 @@ class Arguments(NamedTuple):
     coordinator: CoordinatorOptions | None = None
     keep: bool = False  # chat: a coordinator that was started stays
     model: str = ""  # check: this one
+    batch: BatchOptions | None = None
 
 
 def parse(argv: Sequence[str]) -> Arguments:
@@ -72,6 +74,7 @@ def parse(argv: Sequence[str]) -> Arguments:
         _coordinator_options(found) if verb == "coordinator" else None,
         getattr(found, "keep", False),
         getattr(found, "asked_model", None) or "",
+        batch_options(found) if verb == "batch" else None,
     )
 
 
@@ -139,6 +142,7 @@ examples:
   sollol-tui status --json | jq .nodes  what is there now, for a program
   sollol-tui chat -m llama3.2 "Why is the sky blue?"
   git diff | sollol-tui chat -m qwen2.5-coder - > review.md
+  sollol-tui batch prompts.jsonl --out results.jsonl
   sollol-tui check                      what is wrong, and what to do
   sollol-tui worker --host 192.168.1.5  this machine's RPC backend, for others
   sollol-tui coordinator plan -m qwen3:32b  will it fit, and how it is split
@@ -146,6 +150,7 @@ examples:
 exit codes:
   status  0 all that is configured answers, 1 something does not
   chat    0 whole answer, 3 not whole, 1 nothing came, 130 interrupted
+  batch   0 all answers whole, 3 not all, 1 none, 130 interrupted
   check   0 nothing fails, 1 something does
   worker  0 stopped by a signal, 1 it cannot be started
   coordinator  0 startable, stopped or ready, 1 not (more in the --help of each)
@@ -174,6 +179,7 @@ def _parser(said: list[Statement]) -> argparse.ArgumentParser:
     )
     _add_status(verbs, said)
     _add_chat(verbs, said)
+    add_batch(verbs, said)
     _add_check(verbs, said)
     _add_config(verbs, said)
     _add_coordinator(verbs, said)
