@@ -44,7 +44,9 @@ async def running(settings: Settings, state_dir: Path | None = None) -> AsyncIte
         yield engine
 
 
-async def until(engine: Engine, condition: Callable[[ClusterSnapshot], bool]) -> ClusterSnapshot:
+async def until(
+    engine: Engine, condition: Callable[[ClusterSnapshot], bool], within_s: float = PATIENCE_S
+) -> ClusterSnapshot:
     """The first snapshot that fulfils the condition; fails with the last one seen otherwise."""
     changed = asyncio.Event()
 
@@ -53,7 +55,7 @@ async def until(engine: Engine, condition: Callable[[ClusterSnapshot], bool]) ->
 
     engine.store.listeners.append(note)
     try:
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(within_s):
             while not condition(engine.store.snapshot):
                 changed.clear()
                 await changed.wait()

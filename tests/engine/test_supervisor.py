@@ -8,7 +8,6 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
-from itertools import pairwise
 from pathlib import Path
 
 import psutil
@@ -32,7 +31,7 @@ from sollol_tui.core.ids import (
     parse_coordinator_url,
     port_of,
 )
-from sollol_tui.core.lifecycle import Phase, may_move
+from sollol_tui.core.lifecycle import Phase
 from sollol_tui.core.orders import Order
 from sollol_tui.core.problems import Cause
 from sollol_tui.core.settings import BackendSetting, CoordinatorSetting, Settings
@@ -53,6 +52,7 @@ from sollol_tui.io.process import ProcessId, is_same
 from tests import fakes
 from tests.core.make_gguf import gguf, llama_fields, llama_tensors
 from tests.engine.fake_llama_server import goes, install
+from tests.engine.lives import Life, living
 from tests.engine.support import until
 
 HOST = "127.0.0.1"
@@ -129,68 +129,16 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "FIRST_WAIT_S", 0.2)
 
 
-class Life:
-    """An engine that runs, and each state of its coordinator in turn."""
-
-    def __init__(self, engine: Engine, place: Place) -> None:
-        self.engine = engine
-        self.place = place
-        self.states: list[CoordinatorState] = []
-        engine.store.listeners.append(self._note)
-
-    def _note(self, before: ClusterSnapshot, after: ClusterSnapshot) -> None:
-        old, new = before.coordinator(self.place.url), after.coordinator(self.place.url)
-        if new is not None and new is not old:
-            self.states.append(new)
-
-    @property
-    def phases(self) -> list[str]:
-        """Those that it went through, each change once."""
-        seen = [""]
-        for state in self.states:
-            if state.phase != seen[-1]:
-                seen.append(state.phase)
-        return seen[1:]
-
-    async def until(self, condition: Callable[[CoordinatorState], bool]) -> CoordinatorState:
-        def holds(snapshot: ClusterSnapshot) -> bool:
-            state = snapshot.coordinator(self.place.url)
-            return state is not None and condition(state)
-
-        snapshot = await until(self.engine, holds)
-        state = snapshot.coordinator(self.place.url)
-        assert state is not None
-        return state
-
-    async def until_phase(self, phase: Phase) -> CoordinatorState:
-        return await self.until(lambda s: s.phase == phase)
-
-    async def until_ready(self, besides: int | None = None) -> CoordinatorState:
-        """Until it serves, in another process than that one."""
-        return await self.until(
-            lambda s: s.status is CoordinatorStatus.READY and s.pid not in {None, besides}
-        )
-
-    async def served(self) -> CoordinatorState:
-        await self.engine.start_coordinator(self.place.order)
-        return await self.until_ready()
-
-    def backend(self, address: str) -> BackendStatus | None:
-        state = self.engine.store.snapshot.backend(address)
-        return state.status if state is not None else None
+async def served(lived: Life, place: Place) -> CoordinatorState:
+    await lived.engine.start_coordinator(place.order)
+    return await lived.until_ready()
 
 
 @asynccontextmanager
 async def life(place: Place, *backends: DemoBackend, **changes: object) -> AsyncIterator[Life]:
     settings = place.settings(*(b.address for b in backends), **changes)
-    engine = Engine(settings, place.state_dir)
-    lived = Life(engine, place)
-    async with engine.running():
-        await until(engine, lambda s: s.looked)
+    async with living(settings, place.state_dir) as lived:
         yield lived
-    statuses = [s.status for s in lived.states if s.supervised]
-    moves = [(a, b) for a, b in pairwise(statuses) if not may_move(a, b)]
-    assert not moves, "every move that the supervisor makes is a legal one"
 
 
 # Starting
@@ -201,7 +149,7 @@ async def test_a_start_goes_through_its_phases_to_a_server_that_holds_its_backen
 ) -> None:
     goes(place.program, "more = ['--load-s', '0.3']")
     async with fakes.backend() as one, fakes.backend() as two, life(place, one, two) as lived:
-        state = await lived.served()
+        state = await served(lived, place)
         assert lived.phases == ["probing", "starting", "connecting", "loading", "ready"]
         assert (state.owner, state.supervised) == (Owner.OURS, True)
         assert state.plan is not None
@@ -238,7 +186,7 @@ async def test_a_start_can_be_stopped_in_every_phase(place: Place, way: str, pha
 
 async def test_another_start_takes_the_place_of_the_first_one(place: Place) -> None:
     async with life(place) as lived:
-        first = await lived.served()
+        first = await served(lived, place)
         await asyncio.gather(*(lived.engine.start_coordinator(place.order) for _ in range(3)))
         second = await lived.until_ready(besides=first.pid)
         assert [p.pid for p in place.servers()] == [second.pid]
@@ -250,7 +198,7 @@ async def test_a_start_that_was_asked_for_at_once_waits_for_the_first_look(place
         engine = Engine(place.settings(one.address), place.state_dir)
         async with engine.running():
             await engine.start_coordinator(place.order)
-            lived = Life(engine, place)
+            lived = Life(engine)
             state = await lived.until_ready()
             assert state.backends == (one.address,)
 
@@ -319,7 +267,7 @@ async def test_a_first_start_that_fails_is_not_tried_again(place: Place) -> None
 async def test_a_program_that_is_none_is_told(place: Place) -> None:
     """It was one when it was looked for."""
     async with life(place) as lived:
-        await lived.served()
+        await served(lived, place)
         await lived.engine.stop_coordinator()
         changed = place.program.stat()
         place.program.write_text("no program")
@@ -360,7 +308,7 @@ async def test_one_that_never_gets_ready_is_ended_at_its_deadline(
 
 async def test_a_crash_is_followed_by_a_pause_and_another_start(place: Place) -> None:
     async with life(place) as lived:
-        first = await lived.served()
+        first = await served(lived, place)
         os.kill(first.pid or 0, signal.SIGKILL)
         failed = await lived.until_phase(Phase.FAILED)
         assert failed.problems[0].cause is Cause.COORDINATOR_CRASHED
@@ -379,7 +327,7 @@ async def test_five_failures_are_a_quarantine_that_ends_when_somebody_says_so(
     place: Place,
 ) -> None:
     async with life(place) as lived:
-        state = await lived.served()
+        state = await served(lived, place)
         for _ in range(lifecycle.FAILURES_TO_QUARANTINE - 1):
             os.kill(state.pid or 0, signal.SIGKILL)
             state = await lived.until_ready(besides=state.pid)
@@ -397,7 +345,7 @@ async def test_five_failures_are_a_quarantine_that_ends_when_somebody_says_so(
 @pytest.mark.usefixtures("quick")
 async def test_while_it_waits_it_can_be_stopped(place: Place) -> None:
     async with life(place) as lived:
-        state = await lived.served()
+        state = await served(lived, place)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(lifecycle, "BACKOFF_FIRST_S", 60.0)
             os.kill(state.pid or 0, signal.SIGKILL)
@@ -408,7 +356,7 @@ async def test_while_it_waits_it_can_be_stopped(place: Place) -> None:
 
 async def test_a_lost_backend_is_seen_and_the_others_carry_the_model(place: Place) -> None:
     async with fakes.backend() as one, fakes.backend() as two, life(place, one, two) as lived:
-        first = await lived.served()
+        first = await served(lived, place)
         one.die()
         stopping = await lived.until_phase(Phase.STOPPING)
         (problem,) = stopping.problems
@@ -448,7 +396,7 @@ def _dies_with(
 
 async def test_a_backend_that_comes_back_is_offered_and_used_by_one_command(place: Place) -> None:
     async with fakes.backend() as one, fakes.backend() as two, life(place, one, two) as lived:
-        first = await lived.served()
+        first = await served(lived, place)
         port = one.port
         one.die()
         second = await lived.until_ready(besides=first.pid)
@@ -465,7 +413,7 @@ async def test_a_backend_that_comes_back_is_offered_and_used_by_one_command(plac
 
 async def test_a_preview_counts_the_backends_of_our_own_coordinator_as_free(place: Place) -> None:
     async with fakes.backend() as one, life(place, one) as lived:
-        await lived.served()
+        await served(lived, place)
         planned = await lived.engine.plan_coordinator(place.order)
         assert planned.plan is not None
         assert planned.plan.backends == (one.address,)
@@ -478,7 +426,7 @@ async def test_a_script_that_stays_before_the_server_hides_no_lost_backend(
 ) -> None:
     place.program = install(tmp_path / "stands", stands=True)
     async with fakes.backend() as one, fakes.backend() as two, life(place, one, two) as lived:
-        first = await lived.served()
+        first = await served(lived, place)
         one.die()
         second = await lived.until_ready(besides=first.pid)
         assert second.backends == (two.address,)
@@ -496,7 +444,7 @@ async def test_a_stopped_coordinator_is_shown_as_stalled_and_left_until_it_goes_
     place: Place,
 ) -> None:
     async with life(place, **HANGS) as lived:
-        state = await lived.served()
+        state = await served(lived, place)
         os.kill(state.pid or 0, signal.SIGSTOP)
         await lived.until(lambda s: s.status is CoordinatorStatus.STALLED)
         os.kill(state.pid or 0, signal.SIGCONT)
@@ -507,7 +455,7 @@ async def test_a_stopped_coordinator_is_shown_as_stalled_and_left_until_it_goes_
 @pytest.mark.usefixtures("quick")
 async def test_where_it_is_wanted_a_stopped_coordinator_is_started_anew(place: Place) -> None:
     async with life(place, restart_hung=True, **HANGS) as lived:
-        first = await lived.served()
+        first = await served(lived, place)
         os.kill(first.pid or 0, signal.SIGSTOP)
         failed = await lived.until_phase(Phase.FAILED)
         assert failed.problems[0].cause is Cause.COORDINATOR_HUNG
@@ -520,7 +468,7 @@ async def test_a_hung_backend_is_named_when_its_coordinator_is_started_anew(plac
     async with fakes.backend() as one, fakes.backend() as two:
         async with life(place, one, two, **limits) as lived:
             lived.engine.choose_mode(Mode.MODEL)
-            first = await lived.served()
+            first = await served(lived, place)
             one.faults = one.faults._replace(hang=True)
             asking = asyncio.create_task(asked(lived.engine, "model"))
             failed = await lived.until_phase(Phase.FAILED)
@@ -548,7 +496,7 @@ async def asked(engine: Engine, model: str) -> list[object]:
 async def test_one_that_stays_is_taken_over_by_the_next_run_as_it_is(place: Place) -> None:
     async with fakes.backend() as one, fakes.backend() as two:
         async with life(place, one, two) as lived:
-            left = await lived.served()
+            left = await served(lived, place)
             lived.engine.leave_coordinator(stays=True)
         async with life(place, one, two) as lived:
             found = await lived.until_ready()
@@ -567,7 +515,7 @@ async def test_one_that_stays_is_taken_over_by_the_next_run_as_it_is(place: Plac
 
 async def test_one_that_was_taken_over_and_ends_is_started_again(place: Place) -> None:
     async with life(place) as lived:
-        left = await lived.served()
+        left = await served(lived, place)
         lived.engine.leave_coordinator(stays=True)
     async with life(place) as lived:
         await lived.until_ready()
@@ -582,7 +530,7 @@ async def test_a_process_that_is_not_the_recorded_one_is_never_touched(
     place: Place, wrong: str
 ) -> None:
     async with life(place) as lived:
-        left = await lived.served()
+        left = await served(lived, place)
         lived.engine.leave_coordinator(stays=True)
     record = runs.read_run(place.state_dir, place.port)
     assert record is not None
@@ -610,7 +558,7 @@ def _gone(pid: int) -> None:
 
 async def test_while_one_program_looks_after_it_another_one_only_looks(place: Place) -> None:
     async with life(place) as first:
-        state = await first.served()
+        state = await served(first, place)
         async with life(place) as second:
             seen = await second.until(lambda s: s.status is CoordinatorStatus.READY)
             assert (seen.supervised, second.engine.owns_coordinator) == (False, False)
@@ -622,12 +570,12 @@ async def test_while_one_program_looks_after_it_another_one_only_looks(place: Pl
         assert [p.pid for p in place.servers()] == [state.pid]
         await first.engine.stop_coordinator()
         async with life(place) as third:
-            await third.served()  # a stopped one is nobody's
+            await served(third, place)  # a stopped one is nobody's
 
 
 async def test_an_engine_that_is_left_at_once_takes_nothing_over(place: Place) -> None:
     async with life(place) as lived:
-        left = await lived.served()
+        left = await served(lived, place)
         lived.engine.leave_coordinator(stays=True)
     engine = Engine(place.settings(on_quit="stay"), place.state_dir)
     async with engine.running():
@@ -642,7 +590,7 @@ async def test_a_key_that_is_made_for_each_start_is_in_no_command_line_and_survi
     place: Place,
 ) -> None:
     async with life(place, coordinator_api_key="random") as lived:
-        state = await lived.served()
+        state = await served(lived, place)
         record = runs.read_run(place.state_dir, place.port)
         assert record is not None
         assert len(record.api_key) >= 24
@@ -662,7 +610,7 @@ async def test_a_key_that_is_made_for_each_start_is_in_no_command_line_and_survi
 async def test_a_question_brings_it_up_also_after_it_was_stopped(place: Place) -> None:
     async with life(place, model_path=str(place.model)) as lived:
         lived.engine.choose_mode(Mode.MODEL)
-        await lived.served()
+        await served(lived, place)
         await lived.engine.stop_coordinator()
         events = await asked(lived.engine, "model")
         assert isinstance(events[0], Notice)
@@ -673,7 +621,7 @@ async def test_an_answer_that_is_cut_goes_on_when_its_coordinator_is_back(place:
     goes(place.program, "more = ['--tokens-per-s', '25']")
     async with fakes.backend() as one, fakes.backend() as two, life(place, one, two) as lived:
         lived.engine.choose_mode(Mode.MODEL)
-        first = await lived.served()
+        first = await served(lived, place)
         events: list[object] = []
         async for event in lived.engine.ask(question("model")):
             events.append(event)
@@ -693,7 +641,7 @@ async def test_an_answer_whose_coordinator_is_stopped_ends_with_what_came(place:
     goes(place.program, "more = ['--tokens-per-s', '25']")
     async with life(place) as lived:
         lived.engine.choose_mode(Mode.MODEL)
-        await lived.served()
+        await served(lived, place)
         events: list[object] = []
         async for event in lived.engine.ask(question("model")):
             events.append(event)
@@ -708,7 +656,7 @@ async def test_an_answer_whose_coordinator_is_stopped_ends_with_what_came(place:
 async def test_an_answer_that_ends_its_coordinator_each_time_is_given_up(place: Place) -> None:
     async with life(place) as lived:
         lived.engine.choose_mode(Mode.MODEL)
-        await lived.served()
+        await served(lived, place)
         goes(place.program, "more = ['--tokens-per-s', '25']")
         events: list[object] = []
         async for event in lived.engine.ask(question("model")):
@@ -723,7 +671,7 @@ async def test_an_answer_that_ends_its_coordinator_each_time_is_given_up(place: 
 async def test_a_question_in_the_middle_of_a_recovery_waits_for_it(place: Place) -> None:
     async with life(place) as lived:
         lived.engine.choose_mode(Mode.MODEL)
-        state = await lived.served()
+        state = await served(lived, place)
         os.kill(state.pid or 0, signal.SIGKILL)
         await lived.until_phase(Phase.FAILED)
         events = await asked(lived.engine, "model")
@@ -741,7 +689,7 @@ async def test_a_backend_whose_host_vanished_is_unknown_and_lost_when_no_token_m
         monkeypatch.setattr(host_look, "CLOSED_PORT", port_of(lives))
         async with life(place, one, two, **limits) as lived, fakes.black_hole() as gone:
             lived.engine.choose_mode(Mode.MODEL)
-            first = await lived.served()
+            first = await served(lived, place)
             await until(
                 lived.engine, lambda s: all(b.host_answered_at_s is not None for b in s.backends)
             )

@@ -102,6 +102,7 @@ def plan(
         argv=argv(_command(question, binary, used, placed, home, flags), flags),
         gpu_layers=placed.layout.gpu_layers,
         backends=tuple(b.address for b in used),
+        layer_kv_bytes=tuple(need_for(question).kv),
     )
 
 

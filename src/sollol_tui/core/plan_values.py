@@ -92,6 +92,7 @@ class CoordinatorPlan(NamedTuple):
     gpu_layers: int
     backends: tuple[BackendAddress, ...]  # those that it uses, in their order
     left_out: tuple[BackendAddress, ...] = ()  # free ones that it does without
+    layer_kv_bytes: tuple[int, ...] = ()  # what each layer's context takes: not all take the same
 
     @property
     def startable(self) -> bool:

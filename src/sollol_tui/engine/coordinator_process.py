@@ -180,5 +180,6 @@ class CoordinatorProcess:
             str(log),
             self.key,
             order,
+            plan.layer_kv_bytes,
         )
         runs.write_run(self._state_dir, self.port, record)

@@ -155,7 +155,7 @@ class Supervisor:
     async def _keep_up_found(self, record: RunRecord, order: Order) -> None:
         backends = _backends_of(record)
         context = _context(self.url, record.argv, record.model, backends)
-        end = await self._watch(self._launch(context, 0), backends)
+        end = await self._watch(self._launch(context, 0), backends, record.layer_kv_bytes)
         history = await self._rest(RestartHistory(), await self._bury(end))
         self._steps.to(Phase.PROBING)
         await self._keep_up(order._replace(strict=False), history, served=True)
@@ -178,10 +178,14 @@ class Supervisor:
         context = _context(self.url, plan.argv, plan.model, plan.backends)
         launch = self._launch(context, plan.model_bytes)
         self._steps.to(Phase.CONNECTING, plan=plan)
-        return await self._watch(launch, plan.backends, started_s)
+        return await self._watch(launch, plan.backends, plan.layer_kv_bytes, started_s)
 
     async def _watch(
-        self, launch: Launch, backends: tuple[BackendAddress, ...], started_s: float | None = None
+        self,
+        launch: Launch,
+        backends: tuple[BackendAddress, ...],
+        layer_kv_bytes: tuple[int, ...],
+        started_s: float | None = None,
     ) -> _End:
         """One run of the process, from its start or from when it was found, to its end."""
         try:
@@ -191,7 +195,7 @@ class Supervisor:
             if started_s is not None:
                 self._steps.load_s = self._store.now_s() - started_s
             self.process.confirm()
-            self._steps.to(Phase.READY, shards=_shards(launch.facts))
+            self._steps.to(Phase.READY, shards=_shards(launch.facts, layer_kv_bytes))
             return _End((await self._serve(launch, backends),), True, launch)
         finally:
             launch.close()
@@ -279,8 +283,8 @@ def _context(
     return Context(binary=argv[0] if argv else "", address=address, model=model, backends=backends)
 
 
-def _shards(facts: LogFacts) -> ShardMap | None:
-    return shard_map(facts, facts.layers or 0)
+def _shards(facts: LogFacts, layer_kv_bytes: tuple[int, ...]) -> ShardMap | None:
+    return shard_map(facts, facts.layers or len(layer_kv_bytes), layer_kv_bytes)
 
 
 def _cannot_start(plan: CoordinatorPlan, error: OSError) -> Problem:

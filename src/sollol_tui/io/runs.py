@@ -31,6 +31,7 @@ class RunRecord(NamedTuple):
     log: str
     api_key: str = ""
     order: Order | None = None  # what was asked for
+    layer_kv_bytes: tuple[int, ...] = ()  # as planned
 
 
 def runs_dir(state_dir: Path) -> Path:
@@ -163,6 +164,7 @@ def _from_json(raw: dict[str, Any]) -> RunRecord:
         log=str(raw["log"]),
         api_key=str(raw.get("api_key", "")),
         order=_order(raw.get("order")),
+        layer_kv_bytes=tuple(map(int, raw.get("layer_kv_bytes", ()))),
     )
 
 
