@@ -1,6 +1,6 @@
 """Pictures of the screen, as it was looked at and found good.
 
-After a change that was meant, and looked at: `UPDATE_SNAPSHOTS=1 pytest tests/ui/test_snapshots.py`.
+After a change that was meant, and looked at: run this file with `UPDATE_SNAPSHOTS=1`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ import pytest
 
 from sollol_tui.core.state import ClusterSnapshot
 from sollol_tui.ui.app import SollolApp
+from sollol_tui.ui.widgets.pane import GRID_S
 from tests.ui import clusters
-from tests.ui.stand_in import StillEngine, until_shown
+from tests.ui.stand_in import StillEngine, until, until_shown
 
 PICTURES = Path(__file__).parent / "snapshots"
 EMPTY = ClusterSnapshot(looked=True)
@@ -24,11 +25,13 @@ async def picture(snapshot: ClusterSnapshot, size: tuple[int, int], *keys: str) 
     """The screen over that cluster, at that size, after those keys."""
     app = SollolApp(StillEngine(snapshot))
     async with app.run_test(size=size) as pilot:
-        await until_shown(pilot, "Quit")
+        await until_shown(pilot, "Quit", "first entry")
+        await until(pilot, lambda: bool(app.screen.query("Prompt")))
         await pilot.press(*keys)
-        await pilot.pause()
-        await pilot.pause()
-        svg = app.export_screenshot(title="sollol-tui")
+        before, svg = "", app.export_screenshot(title="sollol-tui")
+        while before != svg:  # until it stands still, over two points of the panes' grid
+            await pilot.pause(2 * GRID_S)
+            before, svg = svg, app.export_screenshot(title="sollol-tui")
     return re.sub(r"terminal-\d+-", "terminal-", svg)
 
 
