@@ -35,6 +35,7 @@ from sollol_tui.core.state import (
     RegistryState,
     RegistryStatus,
 )
+from sollol_tui.engine.chats import Chats
 from sollol_tui.engine.ledger import Ledger
 from sollol_tui.engine.role import Role
 from sollol_tui.engine.store import Store
@@ -63,7 +64,7 @@ class Engine:
         supervises: whether it may look after a coordinator: take over the one of an earlier run,
             start and stop. A program that only looks must not, or its end would stop that one;
             nor does it speak or listen in the registry.
-        data_dir: where the record of requests is kept; None keeps none.
+        data_dir: where chats and the record of requests are kept; None keeps none.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class Engine:
         self.ledger = Ledger()
         self.store = Store(_first_snapshot(settings, self._kept), clock)
         self.store.listeners.append(self._after_first_look)
+        self.chats = Chats(data_dir, self._warn) if data_dir is not None else None
         self._runtime: Runtime | None = None
         self._started = asyncio.Event()
         self._looked = asyncio.Event()
@@ -100,6 +102,8 @@ class Engine:
             finally:
                 self._runtime = None
                 self._started.clear()
+                if self.chats is not None:
+                    await self.chats.aclose()
 
     async def look_once(self) -> ClusterSnapshot:
         """Look at everything once, within the time limits, and return what was seen."""
@@ -293,8 +297,10 @@ class Engine:
         try:
             write_kept(state_dir, kept)
         except OSError as error:
-            text = f"cannot keep this for the next run: {error.strerror} · {state_dir}"
-            self.store.log("warn", "app", "", text)
+            self._warn(f"cannot keep this for the next run: {error.strerror} · {state_dir}")
+
+    def _warn(self, text: str) -> None:
+        self.store.log("warn", "app", "", text)
 
 
 def _named_in(settings: Settings) -> Iterator[TargetsFound]:

@@ -10,6 +10,6 @@ class Role(NamedTuple):
     """`None` as a directory keeps nothing of that kind."""
 
     state_dir: Path | None = None  # mode, hand-added targets, drained nodes, coordinators of ours
-    data_dir: Path | None = None  # the record of requests
+    data_dir: Path | None = None  # chats, the record of requests
     supervises: bool = True  # looks after a coordinator: takes over, starts, stops
     talks: bool = True  # takes part in what SOLLOL programs tell each other over the registry

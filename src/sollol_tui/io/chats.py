@@ -1,0 +1,305 @@
+"""The chats on disk: one SQLite file, one row for a chat, one for each of its messages.
+
+Used in one thread only, whoever calls has to see to that. Write-ahead logging lets several
+programs use the file at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Sequence
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from sollol_tui.core.chats import (
+    ChatSummary,
+    KeptChat,
+    KeptMessage,
+    decisions_json,
+    figures_json,
+    options_json,
+    read_decisions,
+    read_options,
+    read_seams,
+    seams_json,
+    with_figures,
+)
+from sollol_tui.core.state import Mode
+from sollol_tui.io.files import private_dir
+
+FILE_NAME = "chats.sqlite"
+SCHEMA = 1
+BUSY_S = 5.0  # another program writes: it takes milliseconds
+MAX_TEXT_CHARS = 4_000_000  # of one message
+CUT = "\n\n[cut here: too long to be kept]"
+
+_CREATE = (
+    """CREATE TABLE chats (
+    id TEXT PRIMARY KEY,
+    title TEXT NOT NULL,
+    created REAL NOT NULL,      -- seconds since the epoch
+    updated REAL NOT NULL,
+    model TEXT NOT NULL,
+    system TEXT NOT NULL,
+    options TEXT NOT NULL,      -- JSON: those that are set
+    mode TEXT,
+    target TEXT
+)""",
+    """CREATE TABLE messages (
+    chat TEXT NOT NULL REFERENCES chats (id) ON DELETE CASCADE,
+    number INTEGER NOT NULL,    -- within the chat, from 0
+    role TEXT NOT NULL,
+    content TEXT NOT NULL,
+    thinking TEXT NOT NULL,
+    model TEXT NOT NULL,
+    target TEXT NOT NULL,
+    decisions TEXT NOT NULL,    -- JSON, exactly
+    figures TEXT NOT NULL,      -- JSON: usage, times, tries, fault
+    outcome TEXT NOT NULL,
+    seams TEXT NOT NULL,        -- JSON: where another target wrote on
+    at REAL NOT NULL,
+    PRIMARY KEY (chat, number)
+)""",
+    "CREATE INDEX chats_by_time ON chats (updated)",
+)
+_CREATE_WORDS = "CREATE VIRTUAL TABLE words USING fts5 (chat UNINDEXED, number UNINDEXED, text)"
+
+_PUT_CHAT = """INSERT INTO chats VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (id) DO UPDATE SET updated = excluded.updated, model = excluded.model,
+system = excluded.system, options = excluded.options, mode = excluded.mode,
+target = excluded.target"""
+_PUT_MESSAGE = "INSERT OR REPLACE INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_LIST = """SELECT id, title, updated, model,
+(SELECT count(*) FROM messages WHERE chat = id AND role = 'user') FROM chats {where}
+ORDER BY updated DESC, rowid DESC LIMIT ?"""
+_BY_WORDS = """WHERE title LIKE ? ESCAPE '!'
+OR id IN (SELECT chat FROM words WHERE words MATCH ?)"""
+_BY_TEXT = """WHERE title LIKE ? ESCAPE '!'
+OR id IN (SELECT chat FROM messages WHERE content LIKE ? ESCAPE '!')"""
+
+_BROKEN = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+Answer = TypeVar("Answer")
+
+
+class Opened(NamedTuple):
+    """A chat with its messages, oldest first."""
+
+    chat: KeptChat
+    messages: tuple[KeptMessage, ...]
+
+
+class _NewerError(Exception):
+    """The file was made by a program that knows more than this one."""
+
+
+class ChatsFile:
+    """The file, opened at its first use; its methods raise what SQLite raises, see `sound`.
+
+    Args:
+        directory: where it lies; made when it is missing.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._path = directory / FILE_NAME
+        self._connection: sqlite3.Connection | None = None
+        self._has_words = False
+
+    def sound(self, work: Callable[[], Answer]) -> tuple[Answer | None, str]:
+        """What the work returned, or why it did not. A broken file is set aside, once."""
+        try:
+            return work(), ""
+        except sqlite3.Error as error:
+            if not _is_broken(error):
+                return None, f"the chats cannot be used: {error} · {self._path}"
+        except (OSError, _NewerError) as error:
+            return None, f"the chats cannot be used: {error} · {self._path}"
+        aside = self._set_aside()
+        try:
+            return work(), f"the file of chats was broken: a new one begins · {aside}"
+        except (sqlite3.Error, OSError) as error:
+            return None, f"the chats cannot be used: {error} · {self._path}"
+
+    def put(self, chat: KeptChat, numbered: Sequence[tuple[int, KeptMessage]]) -> None:
+        """Keep the chat and these messages; the title of a chat that is there stays."""
+        connection = self._opened()
+        with connection:
+            connection.execute(_PUT_CHAT, _chat_values(chat))
+            for number, message in numbered:
+                connection.execute(_PUT_MESSAGE, _message_values(chat.id, number, message))
+                if self._has_words and message.outcome != "running":  # a draft changes too often
+                    self._index(connection, chat.id, number, message.content)
+
+    def find(self, wanted: str, most: int) -> tuple[ChatSummary, ...]:
+        """The chats in which all these words occur, the last used first; all when it is empty."""
+        where, arguments = "", tuple[str, ...]()
+        words = wanted.split()
+        if words:
+            title = _like(wanted)
+            where = _BY_WORDS if self._uses_words() else _BY_TEXT
+            quoted = " ".join('"' + word.replace('"', '""') + '"*' for word in words)
+            arguments = (title, quoted if self._has_words else title)
+        sql = _LIST.format(where=where)  # constants of this module
+        with closing(self._opened().execute(sql, (*arguments, most))) as cursor:
+            return tuple(ChatSummary(*row) for row in cursor)
+
+    def open(self, chat_id: str) -> Opened | None:
+        """The chat with that id; None when it is gone."""
+        connection = self._opened()
+        row = connection.execute("SELECT * FROM chats WHERE id = ?", (chat_id,)).fetchone()
+        if row is None:
+            return None
+        sql = "SELECT * FROM messages WHERE chat = ? ORDER BY number"
+        with closing(connection.execute(sql, (chat_id,))) as cursor:
+            return Opened(_chat(row), tuple(map(_message, cursor)))
+
+    def rename(self, chat_id: str, title: str) -> bool:
+        """Give it another title; False when it is gone."""
+        connection = self._opened()
+        sql = "UPDATE chats SET title = ? WHERE id = ?"
+        with connection:
+            return connection.execute(sql, (_writable(title), chat_id)).rowcount > 0
+
+    def delete(self, chat_id: str) -> bool:
+        """Forget it for good; False when it is gone already."""
+        connection = self._opened()
+        with connection:
+            if self._has_words:
+                connection.execute("DELETE FROM words WHERE chat = ?", (chat_id,))
+            connection.execute("DELETE FROM messages WHERE chat = ?", (chat_id,))
+            return connection.execute("DELETE FROM chats WHERE id = ?", (chat_id,)).rowcount > 0
+
+    def close(self) -> None:
+        """Close the file; the next use opens it again."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def _uses_words(self) -> bool:
+        self._opened()
+        return self._has_words
+
+    def _index(self, connection: sqlite3.Connection, chat: str, number: int, text: str) -> None:
+        connection.execute("DELETE FROM words WHERE chat = ? AND number = ?", (chat, number))
+        connection.execute("INSERT INTO words VALUES (?, ?, ?)", (chat, number, _writable(text)))
+
+    def _opened(self) -> sqlite3.Connection:
+        if self._connection is None:
+            private_dir(self._path.parent)
+            connection = sqlite3.connect(self._path, timeout=BUSY_S, check_same_thread=False)
+            try:
+                self._has_words = _prepare(connection)
+            except BaseException:
+                connection.close()
+                raise
+            self._connection = connection
+        return self._connection
+
+    def _set_aside(self) -> Path:
+        with suppress(sqlite3.Error):
+            self.close()
+        self._connection = None
+        aside = self._path.with_suffix(".broken")
+        for ending in ("-wal", "-shm"):
+            with suppress(OSError):
+                os.unlink(f"{self._path}{ending}")
+        with suppress(OSError):
+            os.replace(self._path, aside)
+        return aside
+
+
+def _prepare(connection: sqlite3.Connection) -> bool:
+    """Make the tables where they are missing. Returns whether words can be searched."""
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")  # a power cut may cost the last message
+    (schema,) = connection.execute("PRAGMA user_version").fetchone()
+    if schema > SCHEMA:
+        raise _NewerError(f"a newer program made it (schema {schema})")
+    with connection:
+        connection.execute("BEGIN IMMEDIATE")  # two programs may start at once
+        (schema,) = connection.execute("PRAGMA user_version").fetchone()
+        if schema == 0:
+            for statement in _CREATE:
+                connection.execute(statement)
+            with suppress(sqlite3.OperationalError):  # SQLite built without FTS5
+                connection.execute(_CREATE_WORDS)
+            connection.execute(f"PRAGMA user_version = {SCHEMA}")
+    try:
+        connection.execute("SELECT 1 FROM words LIMIT 1").fetchone()
+    except sqlite3.OperationalError:
+        return False
+    return True
+
+
+def _is_broken(error: sqlite3.Error) -> bool:
+    code = getattr(error, "sqlite_errorcode", None)
+    return code is not None and code & 0xFF in _BROKEN
+
+
+def _like(wanted: str) -> str:
+    for sign in "!%_":
+        wanted = wanted.replace(sign, f"!{sign}")
+    return f"%{_writable(wanted)}%"
+
+
+def _writable(text: str) -> str:
+    """Half a surrogate pair, from a model, cannot be written; nor is a text without a bound."""
+    text = text.encode("utf-8", "replace").decode()
+    return text if len(text) <= MAX_TEXT_CHARS else text[:MAX_TEXT_CHARS] + CUT
+
+
+def _chat_values(chat: KeptChat) -> tuple[object, ...]:
+    mode = chat.mode.value if chat.mode is not None else None
+    values = (
+        chat.id,
+        chat.title,
+        chat.created_s,
+        chat.updated_s,
+        chat.model,
+        chat.system,
+        options_json(chat.options),
+        mode,
+        chat.target,
+    )
+    return tuple(_writable(v) if isinstance(v, str) else v for v in values)
+
+
+def _message_values(chat: str, number: int, message: KeptMessage) -> tuple[object, ...]:
+    values = (
+        chat,
+        number,
+        message.role,
+        message.content,
+        message.thinking,
+        message.model,
+        message.target,
+        decisions_json(message.decisions),
+        figures_json(message),
+        message.outcome,
+        seams_json(message.seams),
+        message.at_s,
+    )
+    return tuple(_writable(v) if isinstance(v, str) else v for v in values)
+
+
+def _chat(row: Sequence[Any]) -> KeptChat:
+    (chat_id, title, created_s, updated_s, model, system, options, mode, target) = row
+    known = Mode(mode) if mode in set(Mode) else None
+    read = read_options(options)
+    return KeptChat(chat_id, title, created_s, updated_s, model, system, read, known, target)
+
+
+def _message(row: Sequence[Any]) -> KeptMessage:
+    (_, _, role, content, thinking, model, _, decisions, figures, outcome, seams, at_s) = row
+    message = KeptMessage(
+        "user" if role == "user" else "assistant",
+        content,
+        at_s,
+        thinking,
+        model,
+        read_decisions(decisions),
+        outcome=outcome,
+        seams=read_seams(seams),
+    )
+    return with_figures(message, figures)
