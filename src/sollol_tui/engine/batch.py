@@ -32,65 +32,67 @@ Ask = Callable[[AskRequest], AsyncGenerator[AskEvent, None]]
 
 
 class Batch:
-    """Asks prompts. What was settled before it is closed stays; what runs then is stopped.
+    """Asks prompts. Cancelling `run` stops those that run; what was settled stays.
 
     Args:
         ask: `Engine.ask`.
         parallel: so many prompts are asked at the same time.
+        settled: hears each result as it comes, in any order, once per prompt.
         may_exist: whether anything in the cluster may have that model.
         mode: None: the mode in force.
+        refresh: looks again at what is down, before a prompt is asked again.
     """
 
     def __init__(
-        self, ask: Ask, parallel: int, may_exist: Callable[[str], bool], mode: Mode | None = None
+        self,
+        ask: Ask,
+        parallel: int,
+        settled: Callable[[Result], None],
+        may_exist: Callable[[str], bool],
+        mode: Mode | None = None,
+        refresh: Callable[[], None] = lambda: None,
     ) -> None:
         self._ask = ask
         self._parallel = parallel
+        self._settled = settled
         self._may_exist = may_exist
         self._mode = mode
+        self._refresh = refresh
         self._answers = 0
         self._ending = asyncio.Event()
         self.running = 0
         self.given_up: Fault | None = None  # nothing answers any more: the rest was not asked
 
-    async def results(self, prompts: Iterable[Prompt]) -> AsyncGenerator[Result, None]:
-        """Each result as it comes, in any order, once per prompt."""
-        said: asyncio.Queue[Result | asyncio.Task[None]] = asyncio.Queue()
+    async def run(self, prompts: Iterable[Prompt]) -> None:
+        """Ask them all. Raises what `settled` raises, when everything else has been stopped."""
         waiting = iter(prompts)
-        workers = [
-            asyncio.create_task(self._work(waiting, said), name=f"batch {number}")
+        workers = {
+            asyncio.create_task(self._work(waiting), name=f"batch {number}")
             for number in range(self._parallel)
-        ]
-        for worker in workers:
-            worker.add_done_callback(said.put_nowait)
-        left = len(workers)
+        }
+        running = workers
         try:
-            while left:
-                item = await said.get()
-                if isinstance(item, Result):
-                    yield item
-                else:
-                    item.result()  # a bug in a worker is raised here
-                    left -= 1
+            while running:
+                ended, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                for worker in ended:
+                    worker.result()
         finally:
             for worker in workers:
                 worker.cancel()
             await asyncio.wait(workers)
 
-    async def _work(
-        self, waiting: Iterator[Prompt], said: asyncio.Queue[Result | asyncio.Task[None]]
-    ) -> None:
+    async def _work(self, waiting: Iterator[Prompt]) -> None:
         for prompt in waiting:
             self.running += 1
             try:
-                result = await self._settled(prompt)
+                result = await self._settled_result(prompt)
             finally:
                 self.running -= 1
             if result is None:
                 return
-            said.put_nowait(result)
+            self._settled(result)
 
-    async def _settled(self, prompt: Prompt) -> Result | None:
+    async def _settled_result(self, prompt: Prompt) -> Result | None:
         """The result that stands; None when nothing answers any more.
 
         A prompt that always fails while others are answered has failed; when nothing at all was
@@ -129,10 +131,12 @@ class Batch:
         return _result(prompt, target, "".join(text), end, tries_before)
 
     async def _rest(self, rest_s: float) -> None:
-        if rest_s > 0:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(rest_s):
-                    await self._ending.wait()
+        if rest_s <= 0:
+            return
+        self._refresh()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(rest_s):
+                await self._ending.wait()
 
 
 def may_exist(model: str, snapshot: ClusterSnapshot) -> bool:

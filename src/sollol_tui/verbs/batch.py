@@ -6,7 +6,7 @@ import asyncio
 import signal
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, ExitStack, aclosing
+from contextlib import AbstractAsyncContextManager, ExitStack
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -57,6 +57,8 @@ class BatchEngine(Protocol):
     async def first_look(self) -> ClusterSnapshot: ...
 
     def ask(self, request: AskRequest) -> AsyncGenerator[AskEvent, None]: ...
+
+    def refresh(self) -> None: ...
 
     @property
     def store(self) -> Store: ...
@@ -175,13 +177,13 @@ class _Run:
         running = Batch(
             engine.ask,
             parallel,
+            lambda result: self._keep(result, running.running),
             lambda model: may_exist(model, engine.store.snapshot),
             self._call.settings.mode,
+            engine.refresh,
         )
         self._bar.draw(parallel, at_once=True)
-        async with aclosing(running.results(self._waiting)) as results:
-            async for result in results:
-                self._keep(result, running.running)
+        await running.run(self._waiting)
         if running.given_up is not None:
             self._bar.clear()
             self._voice.tell(
