@@ -28,11 +28,10 @@ from sollol_tui.core.asks import (
 )
 from sollol_tui.core.events import RequestClaimed, RequestEnded, RequestMoved
 from sollol_tui.core.faults import Fault, FaultKind
-from sollol_tui.core.ids import model_key
+from sollol_tui.core.patience import first_token_limit_s, is_cold, others_moved_at_s
 from sollol_tui.core.routing import Circumstances, choose
-from sollol_tui.core.samples import Sample, outcome_of, queue_wait_s
 from sollol_tui.core.settings import Settings
-from sollol_tui.core.streams import Meter
+from sollol_tui.engine.attempts import Answer, Attempt, refused, sample_of
 from sollol_tui.engine.comeback import is_back
 from sollol_tui.engine.ledger import Ledger
 from sollol_tui.engine.pump import Pump
@@ -41,8 +40,6 @@ from sollol_tui.engine.store import Store
 WAITING_EVERY_S = 1.0
 MOVED_EVERY_S = 0.5
 MAX_COMEBACKS = 3  # an answer whose coordinator fails each time is given up
-LOAD_EXTRA_S = 300.0  # a cold model may take so long, and more the larger it is
-LOAD_EXTRA_S_PER_BYTE = 20.0 / 2**30
 
 # The target and the question, and the text so far when another target began the answer.
 OpenStream = Callable[[RouteDecision, AskRequest, str], AsyncGenerator[StreamEvent, None]]
@@ -52,42 +49,6 @@ UntilBack = Callable[[str, int | None], AsyncGenerator[AskEvent, None]]
 
 # What the next candidate may do better. The rest would fail everywhere alike.
 _WORTH_ANOTHER_TRY = set(FaultKind) - {FaultKind.BAD_REQUEST, FaultKind.STOPPED}
-
-
-class _Answer:
-    """One question's answer so far, over all targets that wrote at it."""
-
-    def __init__(self, request: AskRequest, request_id: str, started_s: float) -> None:
-        self.request = request
-        self.id = request_id
-        self.started_s = started_s
-        self.tries = 0
-        self.text: list[str] = []
-        self.chars = 0
-        self.tokens = 0  # written by targets that failed later
-        self.writer = ""  # the target that wrote last
-        self.excluded: dict[str, str] = {}
-        self.pids: dict[str, int | None] = {}  # of the coordinators that it was given to
-        self.comebacks = 0
-        self.fault: Fault | None = None
-        self.first_token_at_s: float | None = None
-
-
-class _Attempt:
-    """One try at one target: what came of it so far."""
-
-    def __init__(self, answer: _Answer, decision: RouteDecision, started_s: float) -> None:
-        self.answer = answer
-        self.id = answer.id
-        self.decision = decision
-        self.target = decision.target or ""
-        self.meter = Meter(started_s)
-        self.tokens = 0
-        self.told_s = started_s
-        self.progress: Progress | None = None
-        self.end: End | None = None
-        self.backends: tuple[str, ...] = ()  # that a coordinator holds
-        self.fault: Fault | None = Fault(FaultKind.STOPPED)  # until something else ends it
 
 
 class Requests:
@@ -111,7 +72,7 @@ class Requests:
         has the same model goes on with the text so far, and a `Seam` marks where. The joined
         deltas are the answer, seams and all. Closing the generator stops the answer.
         """
-        answer = _Answer(request, f"r{next(self._numbers)}", self._store.now_s())
+        answer = Answer(request, f"r{next(self._numbers)}", self._store.now_s())
         while True:
             decision = self._decide(answer)
             if decision.target is None and answer.comebacks < MAX_COMEBACKS:
@@ -121,14 +82,12 @@ class Requests:
                 if self._has_come_back(answer):
                     continue
             if decision.target is None:
+                if answer.tries:
+                    yield Notice(f"{decision.reason[:1].upper()}{decision.reason[1:]}.")
                 yield self._given_up(answer, decision)
                 return
-            answer.tries += 1
             attempt = self._claim(answer, decision)
-            yield Routed(decision)
-            if answer.chars:
-                yield Seam(answer.writer, attempt.target, answer.chars)
-            async with aclosing(self._stream(attempt)) as events:
+            async with aclosing(self._claimed(attempt)) as events:
                 async for event in events:
                     yield event
             if attempt.end is not None:
@@ -140,13 +99,13 @@ class Requests:
                 return
             yield Notice(_failure_words(decision.name, fault, answer.chars))
 
-    async def _until_back(self, answer: _Answer) -> AsyncGenerator[AskEvent, None]:
+    async def _until_back(self, answer: Answer) -> AsyncGenerator[AskEvent, None]:
         for target, pid in answer.pids.items():
             async with aclosing(self.until_back(target, pid)) as waits:
                 async for event in waits:
                     yield event
 
-    def _has_come_back(self, answer: _Answer) -> bool:
+    def _has_come_back(self, answer: Answer) -> bool:
         """Whether a coordinator that failed this request serves again: then it may go on there."""
         for target, pid in answer.pids.items():
             if target in answer.excluded and is_back(self._store.snapshot.coordinator(target), pid):
@@ -155,21 +114,22 @@ class Requests:
                 return True
         return False
 
-    def _given_up(self, answer: _Answer, decision: RouteDecision) -> Failed:
+    def _given_up(self, answer: Answer, decision: RouteDecision) -> Failed:
         fault = answer.fault or Fault(FaultKind.NOT_FOUND, decision.reason)
         if not answer.tries:
-            self._ledger.add(_refused(answer, decision, fault, self._store.now_s()), decision)
+            self._ledger.add(refused(answer, decision, fault, self._store.now_s()), decision)
         return Failed(fault, answer.writer or None, answer.chars, answer.tries)
 
-    def _note_failure(self, attempt: _Attempt) -> Fault:
+    def _note_failure(self, attempt: Attempt) -> Fault:
         answer = attempt.answer
         fault = attempt.fault or Fault(FaultKind.CUT)
         answer.fault = fault
-        answer.tokens += attempt.tokens
+        if answer.chars:  # else the next one begins anew
+            answer.tokens += attempt.tokens
         answer.excluded[attempt.target] = f"failed this request: {fault.words}"
         return fault
 
-    def _decide(self, answer: _Answer) -> RouteDecision:
+    def _decide(self, answer: Answer) -> RouteDecision:
         now_s = self._store.now_s()
         request = answer.request
         circumstances = Circumstances(
@@ -193,11 +153,12 @@ class Requests:
         text = f"{decision.model} → {decision.name} · {decision.reason}"
         self._store.log("info", "route", decision.id, text, decision)
 
-    def _claim(self, answer: _Answer, decision: RouteDecision) -> _Attempt:
+    def _claim(self, answer: Answer, decision: RouteDecision) -> Attempt:
         """Count the request at its target before anything is awaited: the next one sees it."""
         now_s = self._store.now_s()
         request = answer.request
-        attempt = _Attempt(answer, decision, now_s)
+        answer.tries += 1
+        attempt = Attempt(answer, decision, now_s)
         self._store.apply(RequestClaimed(answer.id, attempt.target, request.model, now_s))
         coordinator = self._store.snapshot.coordinator(attempt.target)
         attempt.backends = coordinator.backends if coordinator is not None else ()
@@ -208,18 +169,19 @@ class Requests:
         self._ledger.remember(request.conversation, attempt.target, now_s)
         return attempt
 
-    async def _stream(self, attempt: _Attempt) -> AsyncGenerator[AskEvent, None]:
-        answer = attempt.answer
-        stream = self._open_stream(attempt.decision, answer.request, "".join(answer.text))
+    async def _claimed(self, attempt: Attempt) -> AsyncGenerator[AskEvent, None]:
+        """One try. Whatever ends it, also at its first word, ends its claim."""
         try:
+            yield Routed(attempt.decision)
+            request, so_far = attempt.handed_over()
+            stream = self._open_stream(attempt.decision, request, so_far)
             async with Pump(stream) as pump, aclosing(self._events(attempt, pump)) as events:
                 async for event in events:
                     yield event
         finally:
             self._ended(attempt)
 
-    async def _events(self, attempt: _Attempt, pump: Pump) -> AsyncGenerator[AskEvent, None]:
-        started_s = moved_s = self._store.now_s()
+    async def _events(self, attempt: Attempt, pump: Pump) -> AsyncGenerator[AskEvent, None]:
         while True:
             events = await pump.take(min(WAITING_EVERY_S, self._limit_s(attempt)))
             now_s = self._store.now_s()
@@ -227,17 +189,17 @@ class Requests:
                 yield event
             if any(isinstance(event, (End, Broken)) for event in events):
                 return
-            moved_s = now_s if events else moved_s
             if not events and pump.ended:
                 attempt.fault = Fault(FaultKind.CUT)
                 return
-            if now_s - moved_s >= self._limit_s(attempt):
-                attempt.fault = Fault(FaultKind.STALLED, f"nothing for {now_s - moved_s:.0f} s")
+            still_s = now_s - self._moved_s(attempt, bool(events), now_s)
+            if still_s >= self._limit_s(attempt):
+                attempt.fault = Fault(FaultKind.STALLED, f"nothing for {still_s:.0f} s")
                 return
-            if not events and not attempt.tokens:
-                yield self._waiting(attempt, now_s - started_s)
+            if not attempt.tokens:
+                yield self._waiting(attempt, now_s - attempt.meter.started_at_s)
 
-    def _read(self, attempt: _Attempt, events: list[StreamEvent], now_s: float) -> list[AskEvent]:
+    def _read(self, attempt: Attempt, events: list[StreamEvent], now_s: float) -> list[AskEvent]:
         """What came, joined: text that came together is one delta."""
         said: list[AskEvent] = []
         text: list[str] = []
@@ -254,11 +216,13 @@ class Requests:
                 case Broken():
                     attempt.fault = event.fault
         if text:
-            said.append(_written(attempt, text))
+            said += _written(attempt, text)
         self._count(attempt, sum(isinstance(e, (Token, Thought)) for e in events), now_s)
+        if attempt.end is not None and not attempt.tokens and not attempt.answer.chars:
+            attempt.end, attempt.fault = None, Fault(FaultKind.PROTOCOL, "an empty answer")
         return said
 
-    def _count(self, attempt: _Attempt, tokens: int, now_s: float) -> None:
+    def _count(self, attempt: Attempt, tokens: int, now_s: float) -> None:
         if not tokens:
             return
         first = not attempt.tokens
@@ -271,41 +235,43 @@ class Requests:
             attempt.told_s = now_s
             self._store.apply(RequestMoved(attempt.id, now_s, attempt.tokens))
 
-    def _waiting(self, attempt: _Attempt, age_s: float) -> Waiting:
+    def _waiting(self, attempt: Attempt, age_s: float) -> Waiting:
         ahead = sum(
             r.target == attempt.target and r.id != attempt.id for r in self._store.snapshot.requests
         )
         return Waiting(ahead, age_s, self._is_cold(attempt), attempt.progress)
 
-    def _is_cold(self, attempt: _Attempt) -> bool:
-        node = self._store.snapshot.node(attempt.target)
-        key = model_key(attempt.decision.model)
-        return node is not None and all(model_key(m.name) != key for m in node.loaded)
+    def _is_cold(self, attempt: Attempt) -> bool:
+        return is_cold(self._store.snapshot, attempt.target, attempt.decision.model)
 
-    def _limit_s(self, attempt: _Attempt) -> float:
-        """How long silence is no stall: longer before the first token, longest while cold."""
+    def _moved_s(self, attempt: Attempt, came: bool, now_s: float) -> float:
+        """Since when it is silent: a load that ended moved it, and so do those before it."""
+        was_cold, attempt.cold = attempt.cold, self._is_cold(attempt)
+        if came or (was_cold and not attempt.cold):
+            attempt.moved_s = now_s
         if attempt.tokens:
-            return self._settings.token_gap_limit_s
-        limit_s = self._settings.first_token_limit_s
-        if not self._is_cold(attempt):
-            return limit_s
-        node = self._store.snapshot.node(attempt.target)
-        key = model_key(attempt.decision.model)
-        models = node.models if node is not None else ()
-        size = next((m.size_bytes for m in models if model_key(m.name) == key), None)
-        return limit_s + LOAD_EXTRA_S + LOAD_EXTRA_S_PER_BYTE * (size or 0)
+            return attempt.moved_s
+        others_s = others_moved_at_s(self._store.snapshot, attempt.target, attempt.id)
+        return max(attempt.moved_s, others_s)
 
-    def _ended(self, attempt: _Attempt) -> None:
+    def _limit_s(self, attempt: Attempt) -> float:
+        """How long silence is no stall: longer before the first token, longest while cold."""
+        snapshot = self._store.snapshot
+        if attempt.tokens:
+            return snapshot.rules.token_gap_limit_s
+        return first_token_limit_s(snapshot, attempt.target, attempt.decision.model)
+
+    def _ended(self, attempt: Attempt) -> None:
         now_s = self._store.now_s()
         fault = attempt.fault
         self._store.apply(RequestEnded(attempt.id, attempt.target, now_s, attempt.tokens, fault))
-        self._ledger.add(_sample(attempt, now_s), attempt.decision)
+        self._ledger.add(sample_of(attempt, now_s), attempt.decision)
         if fault is not None and fault.kind is not FaultKind.STOPPED:
             name = attempt.decision.name
             self._store.log("warn", "route", attempt.decision.id, f"{name}: {fault}")
             self.on_failure(attempt.target)
 
-    def _finished(self, attempt: _Attempt, end: End) -> Finished:
+    def _finished(self, attempt: Attempt, end: End) -> Finished:
         answer, usage = attempt.answer, end.usage
         if usage.decode_tps is None:
             usage = usage._replace(decode_tps=attempt.meter.decode_tps)
@@ -318,65 +284,25 @@ class Requests:
         return Finished(outcome, usage, ttft_s, total_s, answer.tries)
 
 
-def _sample(attempt: _Attempt, now_s: float) -> Sample:
-    """What the record keeps of a try that ended."""
-    usage = attempt.end.usage if attempt.end else None
-    return Sample(
-        at_s=now_s,
-        model=attempt.decision.model,
-        mode=attempt.decision.mode,
-        kind=attempt.decision.kind,
-        target=attempt.target,
-        tries=attempt.answer.tries,
-        ttft_s=attempt.meter.ttft_s,
-        total_s=now_s - attempt.meter.started_at_s,
-        decode_tps=(usage.decode_tps if usage else None) or attempt.meter.decode_tps,
-        prefill_tps=usage.prefill_tps if usage else None,
-        tokens=(usage.completion_tokens if usage else None) or attempt.tokens,
-        fault=attempt.fault,
-        request=attempt.id,
-        outcome=outcome_of(attempt.end, attempt.fault),
-        prompt_tokens=usage.prompt_tokens if usage else None,
-        load_s=usage.load_s if usage else None,
-        queue_s=queue_wait_s(attempt.meter.ttft_s, usage),
-        backends=attempt.backends,
-    )
-
-
-def _refused(answer: _Answer, decision: RouteDecision, fault: Fault, now_s: float) -> Sample:
-    """What the record keeps of a request that nothing could take."""
-    return Sample(
-        at_s=now_s,
-        model=decision.model,
-        mode=decision.mode,
-        kind=None,
-        target="",
-        tries=0,
-        ttft_s=None,
-        total_s=now_s - answer.started_s,
-        decode_tps=None,
-        prefill_tps=None,
-        tokens=0,
-        fault=fault,
-        request=answer.id,
-        outcome=fault.kind.value,
-    )
-
-
 async def _never_back(_target: str, _pid: int | None) -> AsyncGenerator[AskEvent, None]:
     return
     yield  # a generator of nothing
 
 
-def _written(attempt: _Attempt, pieces: list[str]) -> Delta:
+def _written(attempt: Attempt, pieces: list[str]) -> list[AskEvent]:
+    """The text, and before the first of a target that goes on, where it takes over."""
     answer, text = attempt.answer, "".join(pieces)
+    said: list[AskEvent] = [Delta(text, len(pieces))]
+    if answer.chars and not attempt.writes:
+        said.insert(0, Seam(answer.writer, attempt.target, answer.chars))
+    attempt.writes = True
     answer.text.append(text)
     answer.chars += len(text)
     answer.writer = attempt.target
-    return Delta(text, len(pieces))
+    return said
 
 
 def _failure_words(name: str, fault: Fault, kept_chars: int) -> str:
     if kept_chars:
-        return f"{name}: {fault}. The answer goes on elsewhere, if anything has the model."
-    return f"{name}: {fault}. Trying the next one."
+        return f"{name}: {fault}. Looking for another one that can go on with the answer."
+    return f"{name}: {fault}. Looking for another one."
