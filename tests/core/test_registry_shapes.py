@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -85,7 +86,7 @@ GPU_REPORT = {
 }
 
 
-def read(key: str, content: object, ttl_s: int | None = None, **options: bool) -> Shaped:
+def read(key: str, content: object, ttl_s: int | None = None, **options: Any) -> Shaped:
     if not isinstance(content, bytes | dict):
         raise TypeError
     raw = content if isinstance(content, bytes) else json.dumps(content).encode()
