@@ -366,3 +366,14 @@ def test_a_batch_over_nodes_is_interrupted_and_goes_on_and_nothing_is_there_twic
         ("complete", "one two three four five six")
     }
     assert {r["target"] for r in results} == set(nodes)
+
+
+def test_the_readme_shows_events_and_results_in_their_shape(place: Path) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    section = readme.split("### `batch --json`")[1].split("```json\n")[1].split("```")[0]
+    told = [json.loads(line) for line in section.splitlines()]
+    ran = Ran(place, as_json=True, parallel=1)
+    events = [json.loads(line) for line in ran.out.splitlines()]
+    assert [list(e) for e in told] == [list(events[n]) for n in (0, 1, -1)]
+    example = readme.split("$ cat results.jsonl\n")[1].splitlines()[0]
+    assert list(json.loads(example)) == list(ran.results[0])
