@@ -5,16 +5,53 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import cast
 
 from textual.pilot import Pilot
 
 from sollol_tui.core.asks import AskEvent, AskRequest
+from sollol_tui.core.ids import (
+    BackendAddress,
+    CoordinatorUrl,
+    parse_backend_address,
+    parse_coordinator_url,
+)
+from sollol_tui.core.orders import Order, Planned
+from sollol_tui.core.problems import Problem
 from sollol_tui.core.settings import Settings
 from sollol_tui.core.state import ClusterSnapshot, Mode
 from sollol_tui.engine.engine import Engine
+from sollol_tui.engine.here import Here
 from sollol_tui.engine.store import Store
+from sollol_tui.io.blobs import ListedModel
+from sollol_tui.io.log_file import LogFile
 from sollol_tui.ui.app import SollolApp
 from tests.ui.clusters import DECISION, NOW_S
+
+
+class StillHere:
+    """A machine with the models, logs and backends that it is given."""
+
+    def __init__(self, calls: list[tuple[str, ...]]) -> None:
+        self._calls = calls
+        self.models: tuple[ListedModel, ...] = ()
+        self.logs: dict[bool, tuple[str, ...]] = {}
+        self.backends: tuple[BackendAddress, ...] = ()
+        self.started: BackendAddress | Problem = parse_backend_address("127.0.0.1:50052")
+
+    async def local_models(self) -> tuple[ListedModel, ...]:
+        return self.models
+
+    async def kept_log(self, *, before: bool = False) -> tuple[str, ...]:
+        return self.logs.get(before, ())
+
+    async def start_backend(self) -> BackendAddress | Problem:
+        self._calls.append(("backend",))
+        return self.started
+
+    async def stop_backend(self, address: BackendAddress) -> bool:
+        self._calls.append(("stop backend", address))
+        return True
 
 
 class StillEngine(Engine):
@@ -28,6 +65,12 @@ class StillEngine(Engine):
         self.calls: list[tuple[str, ...]] = []
         self.answer: list[AskEvent] = []
         self.failure: Exception | None = None
+        self.planned = Planned(None, (), True)
+        self.refusal = ""
+        self.owns = False
+        self.stays: bool | None = None
+        self.log: LogFile | None = None
+        self.still_here = StillHere(self.calls)
         self.store.log("info", "app", "", "first entry")
         if snapshot is not None:
             self.show(snapshot)
@@ -52,6 +95,44 @@ class StillEngine(Engine):
         for event in self.answer:
             yield event
         await asyncio.Event().wait()
+
+    # The coordinator
+
+    async def first_look(self) -> ClusterSnapshot:
+        return self.store.snapshot
+
+    @property
+    def coordinator_url(self) -> CoordinatorUrl:
+        return parse_coordinator_url("127.0.0.1")
+
+    async def plan_coordinator(self, order: Order) -> Planned:
+        self.calls.append(("plan", order.model))
+        return self.planned
+
+    async def start_coordinator(self, order: Order) -> None:
+        self.calls.append(("start", order.model))
+        if self.refusal:
+            raise ValueError(self.refusal)
+
+    async def stop_coordinator(self) -> None:
+        self.calls.append(("stop",))
+
+    def retry_coordinator(self) -> None:
+        self.calls.append(("retry",))
+
+    @property
+    def owns_coordinator(self) -> bool:
+        return self.owns
+
+    def leave_coordinator(self, stays: bool) -> None:
+        self.stays = stays
+
+    def coordinator_log(self) -> LogFile | None:
+        return self.log
+
+    @property
+    def here(self) -> Here:
+        return cast("Here", self.still_here)
 
     def choose_mode(self, mode: Mode, pinned: str = "") -> None:
         self.calls.append(("mode", mode.value, pinned))

@@ -56,6 +56,7 @@ DEEDS: dict[str, list[tuple[str, Callable[[SollolApp], bool]]]] = {
     "refresh": [("r", asked("refresh", "everything"))],
     "copy": [("y", lambda app: app.clipboard == RIG)],
     "actions": [("a", opened("ChoiceScreen"))],
+    "log": [("1,l", opened("LogScreen"))],
     "errors": [("4,e", lambda app: app.dashboard.panes.events.errors_only)],
     "detail": [("1,enter", opened("DetailScreen")), ("2,enter", opened("DetailScreen"))],
     "palette": [("ctrl+p", opened("Palette"))],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import gc
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,7 +18,7 @@ from textual.worker import Worker, WorkerState
 from sollol_tui.core.settings import Settings
 from sollol_tui.core.state import ClusterSnapshot
 from sollol_tui.engine.engine import Engine
-from sollol_tui.ui import dialogs, giving
+from sollol_tui.ui import dialogs, giving, leaving
 from sollol_tui.ui.base import BaseApp
 from sollol_tui.ui.commands import BY_NAME
 from sollol_tui.ui.keys import APP_KEYS
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from sollol_tui.ui.chat.conversation import Conversation
 
 TICK_S = 1.0
+END_S = 15.0  # a coordinator that is stopped takes up to 4 s
 
 
 class SollolApp(BaseApp):
@@ -44,6 +47,9 @@ class SollolApp(BaseApp):
         super().__init__(settings.theme, ascii_only=settings.ascii, state_dir=state_dir)
         self.engine = engine
         self.paused = False
+        self.is_leaving = False  # what has to end before the program does is being ended
+        self._engine_ended = asyncio.Event()
+        self._engine_ended.set()
         self.dashboard: DashboardScreen = DashboardScreen(engine, is_demo=demo)
 
     @property
@@ -76,10 +82,26 @@ class SollolApp(BaseApp):
         )
 
     async def _follow_engine(self) -> None:
-        async with self.engine.running() as store:
-            self.post_message(SnapshotChanged(store.snapshot))
-            async for snapshot in store.changes():
-                self.post_message(SnapshotChanged(snapshot))
+        self._engine_ended.clear()
+        try:
+            async with self.engine.running() as store:
+                if self.engine.settings.on_quit == "ask":  # whoever cannot be asked leaves it
+                    self.engine.leave_coordinator(True)
+                self.post_message(SnapshotChanged(store.snapshot))
+                async for snapshot in store.changes():
+                    self.post_message(SnapshotChanged(snapshot))
+        finally:
+            self._engine_ended.set()
+
+    async def on_unmount(self) -> None:
+        """The engine ends in order: what it started must not be cut off in the middle of that."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(END_S):
+                await self._engine_ended.wait()
+
+    async def action_quit(self) -> None:
+        leaving.leave_coordinator(self)
+        await self.opened()
 
     def _tick(self) -> None:
         """A second went by on the screen that is seen: ages get older."""

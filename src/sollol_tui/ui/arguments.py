@@ -11,6 +11,9 @@ from sollol_tui.core.ids import (
 )
 from sollol_tui.core.state import ClusterSnapshot, Mode
 
+STARTED_HERE = "app"
+"""The source of backends that were started from this program (`engine.here`)."""
+
 
 def node_choices(snapshot: ClusterSnapshot) -> tuple[str, ...]:
     return tuple(node.name or short_name(node.url, OLLAMA_PORT) for node in snapshot.nodes)
@@ -18,6 +21,11 @@ def node_choices(snapshot: ClusterSnapshot) -> tuple[str, ...]:
 
 def backend_choices(snapshot: ClusterSnapshot) -> tuple[str, ...]:
     return tuple(backend.address for backend in snapshot.backends)
+
+
+def own_backend_choices(snapshot: ClusterSnapshot) -> tuple[str, ...]:
+    """The backends that were started from here."""
+    return tuple(b.address for b in snapshot.backends if STARTED_HERE in b.sources)
 
 
 def target_choices(snapshot: ClusterSnapshot) -> tuple[str, ...]:

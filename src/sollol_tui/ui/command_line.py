@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from sollol_tui.core.state import ClusterSnapshot
-from sollol_tui.ui.commands import BY_WORD, COMMANDS, Command
+from sollol_tui.ui.command import Command
+from sollol_tui.ui.commands import BY_WORD, COMMANDS
 
 MAX_WORDS = max(word.count(" ") + 1 for word in BY_WORD)
 

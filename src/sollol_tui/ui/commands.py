@@ -6,12 +6,11 @@ commands (see `keys`), the palette lists them, the command line parses them (see
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from sollol_tui.core.ids import parse_backend_address
-from sollol_tui.core.state import ClusterSnapshot, Mode
-from sollol_tui.ui import dialogs
+from sollol_tui.core.state import Mode
+from sollol_tui.ui import coordination, dialogs, leaving
 from sollol_tui.ui.arguments import (
     backend_choices,
     find_node,
@@ -22,31 +21,12 @@ from sollol_tui.ui.arguments import (
     target_choices,
     theme_choices,
 )
+from sollol_tui.ui.command import Command, Run
+from sollol_tui.ui.coordinator_commands import COORDINATOR_COMMANDS
 from sollol_tui.ui.refused import Refused
 
 if TYPE_CHECKING:
     from sollol_tui.ui.app import SollolApp
-
-Run = Callable[["SollolApp", str], str | None]
-Choices = Callable[[ClusterSnapshot], tuple[str, ...]]
-
-
-class Command(NamedTuple):
-    """One thing that can be asked for. `run` gets the app and the argument; its text is a toast."""
-
-    name: str  # "rpc add"
-    title: str  # on the key line and in the palette
-    help: str  # the one help line
-    run: Run
-    arguments: str = ""  # "HOST:PORT"; in brackets when it may be left out
-    words: tuple[str, ...] = ()  # other words for it
-    choices: Choices | None = None  # what the argument may be, for completion
-    changes: bool = False  # not offered when the program may only look
-
-    @property
-    def needs_argument(self) -> bool:
-        return bool(self.arguments) and not self.arguments.startswith("[")
-
 
 # What the commands do
 
@@ -82,7 +62,9 @@ def _mode_of(word: str) -> Mode:
         raise Refused(f"“{word}” is no mode: task, model, both or off.") from None
 
 
-def _refresh(app: SollolApp, argument: str) -> str:
+def _refresh(app: SollolApp, argument: str) -> str | None:
+    if not argument and app.dashboard.is_retry_awaited:
+        return coordination.retry(app)
     if not argument:
         app.engine.refresh()
         return "Looking at everything again."
@@ -259,6 +241,7 @@ COMMANDS: tuple[Command, ...] = (
         "Go to the coordinator",
         _show_pane("coordinator"),
     ),
+    *COORDINATOR_COMMANDS,
     Command(
         "nodes",
         "Nodes",
@@ -278,7 +261,7 @@ COMMANDS: tuple[Command, ...] = (
         "Events",
         "Go to the events and routing decisions",
         _show_pane("events"),
-        words=("log",),
+        words=("event log",),
     ),
     Command(
         "errors",
@@ -385,7 +368,7 @@ COMMANDS: tuple[Command, ...] = (
         "quit",
         "Quit",
         "Leave; an answer that is being written is stopped",
-        lambda app, _: dialogs.leave(app),
+        lambda app, _: leaving.leave(app),
         words=("q", "exit"),
     ),
 )

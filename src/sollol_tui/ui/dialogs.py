@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from sollol_tui.core import units
 from sollol_tui.core.ids import OLLAMA_PORT, short_name
 from sollol_tui.core.state import Mode
+from sollol_tui.ui import coordination
 from sollol_tui.ui.messages import CopyAsked
 from sollol_tui.ui.refused import Refused
 
@@ -67,7 +68,8 @@ def apply_mode(app: SollolApp, mode: Mode, pinned: str = "") -> str:
     app.engine.choose_mode(mode, pinned)
     if mode is Mode.OFF:
         return f"Mode off: every request goes to {short_name(pinned, OLLAMA_PORT)}."
-    return f"Mode {mode}, from the next request on."
+    said = f"Mode {mode}, from the next request on."
+    return said if mode is Mode.TASK else said + coordination.make_sure(app, mode)
 
 
 def pick_model(app: SollolApp) -> None:
@@ -152,12 +154,13 @@ def open_actions(app: SollolApp) -> None:
 
     subject = _subject(app)
     may_change = not app.engine.settings.read_only
-    items = [
+    actions = [Item(a.line, a.text) for a in subject.actions if may_change or not a.changes]
+    looks = [
         Item("detail", "Everything known about it"),
         Item("copy", "Copy its address" if subject.actions else "Copy the line"),
-        *(Item(a.line, a.text) for a in subject.actions if may_change or not a.changes),
     ]
-    app.open(ChoiceScreen(subject.title, items), app.run_line)
+    items = [*actions, *looks] if subject.pane == "coordinator" else [*looks, *actions]
+    app.open(ChoiceScreen(subject.title, items, subject.note), app.run_line)
 
 
 def copy_row(app: SollolApp) -> None:
@@ -181,17 +184,3 @@ def show_detail(app: SollolApp, title: str, describe: Describe, copied: str = ""
     app.open(
         DetailScreen(title, describe, app.snapshot, now_s, copied=copied, ascii_only=ascii_only)
     )
-
-
-def leave(app: SollolApp) -> None:
-    """Quit; ask first when an answer is being written."""
-    if not app.dashboard.is_answering:
-        app.exit()
-        return
-    from sollol_tui.ui.screens.confirm import YES, ConfirmScreen
-
-    def quit_for(answer: str | None) -> None:
-        if answer == YES:
-            app.exit()
-
-    app.open(ConfirmScreen("An answer is being written", "Quit and stop it"), quit_for)

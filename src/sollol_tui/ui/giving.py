@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from textual.app import SystemCommand
 
 from sollol_tui.ui import dialogs
-from sollol_tui.ui.commands import COMMANDS, Command
+from sollol_tui.ui.command import Command
+from sollol_tui.ui.commands import COMMANDS
 from sollol_tui.ui.live_keys import live_keys
 from sollol_tui.ui.refused import Refused
 

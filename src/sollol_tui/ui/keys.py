@@ -89,6 +89,7 @@ DASHBOARD_KEYS = [
     command_key("y", "copy", ROWS, show=True),
     command_key("a", "actions", ROWS, show=True),
     command_key("e", "errors", ROWS, show=True),
+    command_key("l", "log", ROWS, show=True),
     command_key("enter", "detail", ROWS),
     command_key("ctrl+p", "palette", ANYWHERE, show=True),
     command_key("T", "theme", ANYWHERE),

@@ -8,19 +8,13 @@ from sollol_tui.core.ids import RPC_PORT, short_name
 from sollol_tui.core.journal import Entry
 from sollol_tui.core.state import ClusterSnapshot
 from sollol_tui.engine.store import Store
+from sollol_tui.ui.arguments import STARTED_HERE
+from sollol_tui.ui.coordinator_menu import Action, coordinator_actions, whose
 from sollol_tui.ui.panes.coordinator import coordinator_name, main_coordinator
 from sollol_tui.ui.panes.nodes import node_name
 from sollol_tui.ui.widgets.lines_pane import Lines
 
 BY_HAND = "hand"
-
-
-class Action(NamedTuple):
-    """One thing that can be done with a row, as the command line that does it."""
-
-    line: str
-    text: str
-    changes: bool = False
 
 
 class Subject(NamedTuple):
@@ -31,6 +25,7 @@ class Subject(NamedTuple):
     title: str
     copied: str
     actions: tuple[Action, ...] = ()
+    note: str = ""  # what a person should know before choosing
 
 
 def subject_of(pane: str, key: str | None, store: Store) -> Subject | None:
@@ -73,13 +68,13 @@ def describe(
     return events.decision_lines(decision) if decision else events.entry_lines(entry)
 
 
-def _coordinator(snapshot: ClusterSnapshot) -> Subject | None:
+def _coordinator(snapshot: ClusterSnapshot) -> Subject:
     shown = main_coordinator(snapshot.coordinators)
+    actions = coordinator_actions(snapshot, shown)
     if shown is None:
-        return None
-    actions = (Action(f"refresh {shown.url}", "Look again"),)
+        return Subject("coordinator", "", "Coordinator", "", actions)
     title = f"Coordinator {coordinator_name(shown)}"
-    return Subject("coordinator", shown.url, title, shown.url, actions)
+    return Subject("coordinator", shown.url, title, shown.url, actions, whose(shown))
 
 
 def _node(snapshot: ClusterSnapshot, key: str) -> Subject | None:
@@ -102,6 +97,8 @@ def _backend(snapshot: ClusterSnapshot, key: str) -> Subject | None:
     actions = [Action(f"refresh {backend.address}", "Look again")]
     if BY_HAND in backend.sources:
         actions.append(Action(f"rpc remove {backend.address}", "Forget it", changes=True))
+    if STARTED_HERE in backend.sources:
+        actions.append(Action(f"rpc stop {backend.address}", "Stop it", changes=True))
     title = f"RPC backend {short_name(backend.address, RPC_PORT)}"
     return Subject("rpc", backend.address, title, backend.address, tuple(actions))
 

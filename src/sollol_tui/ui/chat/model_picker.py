@@ -9,7 +9,6 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
@@ -17,8 +16,8 @@ from sollol_tui.core import units
 from sollol_tui.core.ids import same_model
 from sollol_tui.ui.chat.models import ModelChoice, Place, models_of
 from sollol_tui.ui.keys import DIALOG_KEYS
+from sollol_tui.ui.screens.steady import Dialog
 from sollol_tui.ui.text import Line, Span, clean, content, fit
-from sollol_tui.ui.theme import painted
 
 __all__ = ["ModelChoice", "ModelPicker", "models_of"]
 
@@ -26,7 +25,7 @@ NAME_CELLS = 30
 _NOTHING = "No node and no coordinator has a model yet. With Ollama: ollama pull llama3.2"
 
 
-class ModelPicker(ModalScreen[str | None]):
+class ModelPicker(Dialog[str | None]):
     """Ends with the name of the chosen model, or None.
 
     Args:
@@ -52,7 +51,7 @@ class ModelPicker(ModalScreen[str | None]):
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog", id="model-picker") as dialog:
             dialog.border_title = "Which model answers?"
-            dialog.border_subtitle = "Enter chooses · Esc leaves it as it is"
+            dialog.border_subtitle = self.letters("Enter chooses · Esc leaves it as it is")
             yield Input(placeholder="type to find", compact=True, id="model-filter")
             options = OptionList(markup=False, id="models")
             options.can_focus = False
@@ -78,7 +77,7 @@ class ModelPicker(ModalScreen[str | None]):
         self._shown = tuple(found)
         options = self.query_one(OptionList)
         options.set_options(
-            Option(painted(_choice_line(choice, same_model(choice.name, self._current))))
+            Option(self.painted(_choice_line(choice, same_model(choice.name, self._current))))
             for choice in self._shown
         )
         names = [choice.name for choice in self._shown]
@@ -97,7 +96,7 @@ class ModelPicker(ModalScreen[str | None]):
             nothing = "No model has this in its name." if self._choices else _NOTHING
             note.update(content(nothing))
         else:
-            note.update(painted(_note(choice)))
+            note.update(self.painted(_note(choice)))
 
     @on(Input.Changed)
     def narrow(self, event: Input.Changed) -> None:

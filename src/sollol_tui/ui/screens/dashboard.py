@@ -14,11 +14,13 @@ from textual.widget import Widget
 from sollol_tui.core.state import ClusterSnapshot
 from sollol_tui.engine.engine import Engine
 from sollol_tui.ui import arrangement
+from sollol_tui.ui.coordinator_menu import own_coordinator
 from sollol_tui.ui.filling import Panes
 from sollol_tui.ui.hints import TITLES, key_hints, tab_segments
 from sollol_tui.ui.keys import DASHBOARD_KEYS, PANES
 from sollol_tui.ui.messages import CommandGiven
 from sollol_tui.ui.panes.coordinator import RUNNING, main_coordinator
+from sollol_tui.ui.panes.phases import is_coming, waits_to_retry
 from sollol_tui.ui.refused import Refused
 from sollol_tui.ui.screens.steady import SteadyScreen
 from sollol_tui.ui.subjects import Subject, subject_of
@@ -217,8 +219,11 @@ class DashboardScreen(SteadyScreen[None]):
             return isinstance(self.pane, LiveTable | EventLog)
         if command == "errors":
             return isinstance(self.pane, EventLog)
+        if command == "log":
+            return self.current == "coordinator"
         if command in ("detail", "actions", "copy"):
-            return self.subject() is not None
+            subject = self.subject()
+            return subject is not None and (command == "actions" or bool(subject.copied))
         return True
 
     def subject(self) -> Subject | None:
@@ -250,10 +255,20 @@ class DashboardScreen(SteadyScreen[None]):
         self._is_zoomed = not self._is_zoomed
         self._arrange()
 
+    @property
+    def is_retry_awaited(self) -> bool:
+        """Whether the pane with the focus shows a coordinator that waits for its next try."""
+        own = own_coordinator(self._engine.store.snapshot)
+        return self.current == "coordinator" and own is not None and waits_to_retry(own)
+
     def go_back(self) -> None:
-        """One level: the filter, the answer that is written, the prompt, the zoom."""
+        """One level: the start that is going on, the filter, the answer that is written, the
+        prompt, the zoom."""
         pane = self.pane
-        if isinstance(pane, LiveTable | EventLog) and pane.filter_text:
+        own = own_coordinator(self._engine.store.snapshot)
+        if self.current == "coordinator" and own is not None and is_coming(own):
+            self.post_message(CommandGiven("coordinator stop"))
+        elif isinstance(pane, LiveTable | EventLog) and pane.filter_text:
             pane.filter("")
         elif self.current == "chat" and self.is_answering:
             self.bring_chat().stop()

@@ -66,6 +66,7 @@ class HistoryPane(Pane):
         self._timer: Timer | None = None
         self._next_s = 0.0
         self._is_holding = False
+        self._width = 0  # of its lines, as it was at the last update
 
     # What it shows
 
@@ -131,6 +132,7 @@ class HistoryPane(Pane):
 
     def _settle(self) -> None:
         """Lay out what is stale, in view first; the reader's first line stays where it is."""
+        self._width = self.size.width
         if not self._has_room:
             return
         anchor = None if self.follows else self._anchor()
@@ -147,9 +149,15 @@ class HistoryPane(Pane):
         return self.size.height > 0 and self._text_cells >= _NARROWEST
 
     @property
+    def _cells(self) -> int:
+        """The width of the lines. The scroll bar lies over their last column; it is always there.
+        Kept, as it is asked for with every line."""
+        return self._width
+
+    @property
     def _text_cells(self) -> int:
         """The width of the text: a blank column stays between it and the scroll bar."""
-        return min(self._cells - 1, WIDEST)
+        return min(self._width - self.styles.scrollbar_size_vertical - 1, WIDEST)
 
     def _lay_out_stale(self) -> None:
         started, rows, enough = time.thread_time(), 0, 2 * self.size.height
@@ -210,6 +218,7 @@ class HistoryPane(Pane):
         self.flush()
 
     def on_resize(self) -> None:
+        self._width = self.size.width
         numbered = enumerate(self.history.messages)
         stale = {number for number, message in numbered if message.cells != self._text_cells}
         if stale:

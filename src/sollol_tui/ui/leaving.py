@@ -1,0 +1,64 @@
+"""The way out: what is asked before, and what becomes of the coordinator."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sollol_tui.ui.coordinator_menu import own_coordinator
+
+if TYPE_CHECKING:
+    from sollol_tui.ui.app import SollolApp
+
+STAYS, STOPS, CANCEL = "stays", "stops", "cancel"
+
+
+def leave(app: SollolApp) -> None:
+    """Quit; ask first when an answer is being written, then what becomes of the coordinator."""
+    if not app.dashboard.is_answering:
+        leave_coordinator(app)
+        return
+    from sollol_tui.ui.screens.confirm import YES, ConfirmScreen
+
+    def quit_for(answer: str | None) -> None:
+        if answer == YES:
+            leave_coordinator(app)
+
+    app.open(ConfirmScreen("An answer is being written", "Quit and stop it"), quit_for)
+
+
+def leave_coordinator(app: SollolApp) -> None:
+    """Quit; a coordinator of ours stays or is stopped as the settings say, or as is answered.
+
+    Asked for again while the question is open, it leaves at once, and the coordinator stays.
+    """
+    from sollol_tui.ui.screens.leave import LeaveScreen
+
+    if not app.engine.owns_coordinator or isinstance(app.screen, LeaveScreen) or app.is_leaving:
+        app.exit()
+    elif app.engine.settings.on_quit == "ask":
+        own = own_coordinator(app.snapshot)
+        model = own.model if own is not None else None
+        held = own.backends if own is not None else ()
+        mine = [b for b in app.engine.here.backends if b in held]
+        app.open(LeaveScreen(model or "", mine), lambda answer: _leave_as(app, answer))
+    else:
+        _leave_as(app, STAYS if app.engine.settings.on_quit == "stay" else STOPS)
+
+
+def _leave_as(app: SollolApp, answer: str | None) -> None:
+    if answer not in (STAYS, STOPS):
+        return
+    app.engine.leave_coordinator(answer == STAYS)
+    if answer == STAYS:
+        app.exit()
+        return
+    app.is_leaving = True
+    app.tell("Stopping the coordinator, then leaving. ^Q leaves at once.")
+    app.run_worker(_stop_and_exit(app), description="leaving", exit_on_error=False)
+
+
+async def _stop_and_exit(app: SollolApp) -> None:
+    try:
+        await app.engine.stop_coordinator()
+    finally:
+        app.exit()
