@@ -225,8 +225,8 @@ def _coordinator_place(
     record = now.records.get((coordinator.url, model_key(request.model)), NO_RECORD)
     if record.decode_tps is None and coordinator.decode_tps is not None:
         record = record._replace(decode_tps=coordinator.decode_tps, measured_at_s=now.now_s)
-    others = max(0, (coordinator.slots_busy or 0) - coordinator.in_flight)
-    busy = coordinator.in_flight + others + (coordinator.deferred or 0)
+    seen = (coordinator.slots_busy or 0) + (coordinator.deferred or 0)  # ours and others'
+    busy = max(coordinator.in_flight, seen)
     slots = coordinator.slots_total or 1
     load_s = record.load_s or 1.0 if coordinator.sleeping else 0.0
     return _Place(coordinator.url, "coordinator", name, busy, slots, 1.0, load_s, record)
