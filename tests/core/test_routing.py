@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import random
 from collections import Counter
 
 import pytest
@@ -9,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sollol_tui.core.asks import AskRequest, ChatMessage, ChatOptions, RouteDecision
+from sollol_tui.core.decision_json import decision_json, read_decision
 from sollol_tui.core.faults import Fault, FaultKind
 from sollol_tui.core.ids import CoordinatorUrl, NodeUrl
 from sollol_tui.core.model_size import size_in_name
@@ -212,6 +215,35 @@ def test_equal_nodes_share_a_thousand_requests_within_ten_percent() -> None:
     assert all(225 <= n <= 275 for n in Counter(served).values())
 
 
+@pytest.mark.parametrize("at_once", [2, 4, 7, 16])
+def test_equal_nodes_share_within_ten_percent_also_while_requests_run(at_once: int) -> None:
+    """Each request claims its node when it is decided; equal nodes take about equally long."""
+    names, chance = ("a", "b", "c", "d"), random.Random(at_once)
+    served: Counter[str] = Counter()
+    running: list[str] = []
+    for _ in range(1000):
+        busy = Counter(running)
+        nodes = [node(n, in_flight=busy[f"http://{n}:11434"]) for n in names]
+        target = decide(*nodes, served=served).target or ""
+        served[target] += 1
+        running.append(target)
+        if len(running) >= at_once:
+            running.pop(chance.randrange(2))
+    assert all(225 <= n <= 275 for n in served.values()), served
+
+
+def test_two_coordinators_of_one_model_share_by_their_queues() -> None:
+    """What a server tells of its slots and queue holds our own requests: they count once."""
+    one = coordinator(in_flight=3, slots_busy=1, deferred=2, slots_total=1)
+    url = CoordinatorUrl("http://d:18080")
+    two = coordinator(url=url, name="d", in_flight=4, slots_busy=1, deferred=1, slots_total=1)
+    decision = decide(mode=Mode.MODEL, coordinators=(one, two), request=ask("llama3:70b"))
+    assert decision.target == one.url
+    gone = one._replace(status=CoordinatorStatus.STOPPED)
+    decision = decide(mode=Mode.MODEL, coordinators=(gone, two), request=ask("llama3:70b"))
+    assert decision.target == two.url
+
+
 @pytest.mark.parametrize(
     ("name", "parameters"),
     [
@@ -304,3 +336,24 @@ def test_a_strictly_better_node_is_never_passed_over(
     fixed = {**known, (chosen.url, "llama3:8b"): old, (better.url, "llama3:8b"): twin}
     after = decide(*some, better, records=fixed)
     assert after.target != chosen.url
+
+
+@settings(max_examples=200, deadline=None)
+@given(nodes, records, st.sampled_from([Mode.TASK, Mode.MODEL, Mode.BOTH]), st.booleans())
+def test_a_decision_is_reproduced_from_its_stored_record(
+    some: list[NodeState], known: dict[tuple[str, str], Measured], mode: Mode, serves: bool
+) -> None:
+    """The record alone tells why: the parts make the score, the best score the target."""
+    one = coordinator(model="llama3:8b" if serves else "qwen:32b")
+    decision = decide(*some, mode=mode, records=known, coordinators=(one,))
+    stored = read_decision(decision_json(decision))
+    assert stored == decision
+    assert len(stored.candidates) == len(some) + 1
+    open_ones = [c for c in stored.candidates if c.score is not None]
+    assert all((c.score is None) == (c.rejected is not None) for c in stored.candidates)
+    for candidate in open_ones:
+        total = sum(value for _, value in candidate.parts)
+        assert math.isclose(candidate.score or 0.0, total, abs_tol=1e-9)
+    assert stored.target == (open_ones[0].target if open_ones else None)
+    rivals = [c.score or 0.0 for c in open_ones if c.kind == stored.kind]
+    assert not rivals or rivals == sorted(rivals, reverse=True)
