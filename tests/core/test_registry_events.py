@@ -111,7 +111,7 @@ def test_slow_answers_are_warnings_as_sollol_has_it() -> None:
 def test_a_failure_is_an_error_and_a_stop_is_none() -> None:
     failed = ANSWER._replace(fault=Fault(FaultKind.SERVER, "HTTP 500"), outcome="server")
     event, error = contents(ended_messages(ORIGIN, failed, TO_NODE))
-    assert event["success"] is False
+    assert (event["success"], event["reason"]) == (False, "server error: HTTP 500")
     assert (error["event_type"], error["severity"]) == ("ollama_error", "error")
     assert error["details"]["error"] == "server error: HTTP 500"
     stopped = ANSWER._replace(fault=Fault(FaultKind.STOPPED), outcome="stopped")

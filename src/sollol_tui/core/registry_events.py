@@ -131,6 +131,8 @@ def _completed(origin: Origin, sample: Sample, decision: RouteDecision) -> Messa
         "success": sample.fault is None,
         "outcome": sample.outcome,
     }
+    if sample.failed:  # the viewer shows no `success`, but a reason
+        values["reason"] = one_line(str(sample.fault))
     return _event(origin, "TASK_COMPLETE", values, sample.at_s)
 
 
