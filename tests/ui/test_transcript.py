@@ -366,6 +366,20 @@ async def test_an_update_paints_without_laying_the_screen_out() -> None:
         assert layouts == 0
 
 
+async def test_the_scroll_bar_follows_the_reader_at_once_and_the_end_in_a_while() -> None:
+    transcript = Transcript()
+    async with Host(transcript).run_test(size=(60, 10)) as pilot:
+        _read_from_the_middle(transcript)
+        await pilot.pause()
+        bar = transcript.vertical_scrollbar
+        assert (bar.position, bar.window_virtual_size) == (
+            transcript.scroll_y,
+            transcript.history.total,
+        )
+        transcript.follow()
+        await until(pilot, lambda: bar.position == transcript.max_scroll_y)
+
+
 async def test_the_same_line_is_the_same_strip_in_every_frame() -> None:
     transcript = Transcript()
     async with Host(transcript).run_test(size=(60, 10)) as pilot:

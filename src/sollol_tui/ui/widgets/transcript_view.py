@@ -26,6 +26,9 @@ GRID_S = 0.125
 AWAY_S = 0.5
 """How often what comes is laid out: following the end, and while the reader is elsewhere."""
 
+BAR_S = 1.0
+"""How often the scroll bar moves while the end is followed."""
+
 SLICE_S = 0.02
 """A long history is laid out in slices of so much work, what is in view first."""
 
@@ -64,6 +67,7 @@ class HistoryPane(Pane):
         self._stale = set[int]()  # numbers of the messages to lay out
         self._uncoloured = set[int]()  # and of those with code to colour
         self._timer: Timer | None = None
+        self._bar_timer: Timer | None = None
         self._next_s = 0.0
         self._is_holding = False
         self._width = 0  # of its lines, as it was at the last update
@@ -183,7 +187,7 @@ class HistoryPane(Pane):
         extent = Size(0, self._line_count())
         if extent != self.virtual_size:
             self.set_reactive(Pane.virtual_size, extent)
-            self.vertical_scrollbar.window_virtual_size = extent.height
+            self._bar_moved()
 
     # Where the reader is
 
@@ -206,11 +210,31 @@ class HistoryPane(Pane):
         self._is_holding = False
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
-        super().watch_scroll_y(old_value, new_value)
+        if round(old_value) != round(new_value):
+            self.refresh(self.size.region)
+        if self._is_holding:
+            self._bar_moved()
+            return
+        self._paint_bar()
         at_end = round(new_value) >= self.max_scroll_y
-        if not self._is_holding and at_end != self.follows:
+        if at_end != self.follows:
             self.follows, self._seen = at_end, self.history.total
             self.moves += 1
+
+    def _bar_moved(self) -> None:
+        """The scroll bar follows the reader at once and the growing end once a second: a bar costs
+        a quarter of all that a frame costs."""
+        if not self.follows:
+            self._paint_bar()
+        elif self._bar_timer is None:
+            self._bar_timer = self.set_timer(BAR_S, self._paint_bar)
+
+    def _paint_bar(self) -> None:
+        if self._bar_timer is not None:
+            self._bar_timer.stop()
+            self._bar_timer = None
+        self.vertical_scrollbar.window_virtual_size = self.virtual_size.height
+        self.vertical_scrollbar.position = self.scroll_y
 
     def follow(self) -> None:
         """Go to the end and stay there."""
