@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from sollol_tui.core.statistics import Statistics
 from sollol_tui.demo.faults import Faults
 from sollol_tui.engine.engine import Engine
 from sollol_tui.engine.ledger import Ledger, Sample
-from sollol_tui.io.ledger_file import FILE_NAME
+from sollol_tui.io.ledger_file import FILE_NAME, LedgerFile, Row, Written
 from tests import fakes
 from tests.engine.support import settings_for, until
 from tests.engine.test_requests import MODEL, asked, question, those
@@ -135,6 +135,30 @@ async def test_a_record_that_cannot_be_written_is_said_once_and_answers_come_all
 def complaints(engine: Engine) -> list[str]:
     entries = engine.store.entries_after(0)
     return [e.text for e in entries if "record of requests" in e.text]
+
+
+async def test_a_row_is_written_once_and_not_held_any_longer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    write = LedgerFile.write
+
+    async def counted(file: LedgerFile, rows: Sequence[Row]) -> Written:
+        sizes.append(len(rows))
+        return await write(file, rows)
+
+    monkeypatch.setattr(LedgerFile, "write", counted)
+    async with fakes.node() as node, recording(settings_for((node.url,)), tmp_path) as engine:
+        await until_written(engine, sizes, 1)
+        await until_written(engine, sizes, 2)
+    assert sizes == [1, 1]
+
+
+async def until_written(engine: Engine, sizes: list[int], count: int) -> None:
+    await asked(engine)
+    async with asyncio.timeout(10):
+        while len(sizes) < count:
+            await asyncio.to_thread(lambda: None)
 
 
 async def test_the_answer_does_not_wait_for_the_record(
