@@ -144,8 +144,9 @@ async def test_a_row_is_written_once_and_not_held_any_longer(
     write = LedgerFile.write
 
     async def counted(file: LedgerFile, rows: Sequence[Row]) -> Written:
+        result = await write(file, rows)
         sizes.append(len(rows))
-        return await write(file, rows)
+        return result
 
     monkeypatch.setattr(LedgerFile, "write", counted)
     async with fakes.node() as node, recording(settings_for((node.url,)), tmp_path) as engine:
