@@ -200,6 +200,21 @@ def test_a_busy_coordinator_that_moves_no_token_stalls_and_recovers_with_the_nex
     assert snapshot.coordinators[0].status is CoordinatorStatus.READY
 
 
+def test_stopping_an_answer_of_a_stalled_node_does_not_call_it_sound() -> None:
+    stalled = RequestEnded("r1", NODE, 5.0, 3, Fault(FaultKind.STALLED))
+    claims = [RequestClaimed(name, "llama3:8b", NODE, 1.0) for name in ("r1", "r2", "r3")]
+    start = folded(
+        TargetsFound("config", (FoundNode(NODE, "config"),)),
+        NodeLooked(NODE, 1.0, NodeReport("1", MODELS, (), 1.0)),
+        *claims,
+    )
+    stopped = RequestEnded("r2", NODE, 6.0, 3, Fault(FaultKind.STOPPED))
+    snapshot = folded(stalled, stopped, start=start)
+    assert snapshot.nodes[0].status is NodeStatus.STALLED
+    whole = folded(RequestEnded("r3", NODE, 7.0, 3, None), start=snapshot)
+    assert whole.nodes[0].status is NodeStatus.UP
+
+
 def test_a_long_prompt_has_the_longer_limit() -> None:
     looks = [CoordinatorLooked(COORDINATOR, t, busy(0)) for t in (10.0, 300.0)]
     snapshot = folded(*looks, start=serving())

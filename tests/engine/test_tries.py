@@ -171,6 +171,14 @@ async def test_the_only_target_is_not_asked_twice_and_that_is_said() -> None:
     assert isinstance(events[-1], Failed)
 
 
+async def test_when_nothing_can_take_it_all_are_looked_at_again() -> None:
+    bench = Bench([[CUT], [CUT]])
+    looked_at: list[str] = []
+    bench.requests.on_failure = looked_at.append
+    await every(bench)
+    assert sorted(looked_at) == sorted(2 * [n.url for n in bench.store.snapshot.nodes])
+
+
 async def test_the_limit_of_tokens_counts_over_all_that_write() -> None:
     bench = Bench([[Token("a"), Token("b"), CUT], [Token("c"), END]])
     await every(bench, max_tokens=10)

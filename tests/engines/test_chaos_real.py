@@ -143,6 +143,7 @@ async def test_every_chat_ends_whole_or_with_one_honest_mark(
     for one in (*chats, *after):
         check(one, uncut[one.model].text)
     assert all(isinstance(one.end, Finished) for one in after)
+    assert 4 * sum(isinstance(one.end, Finished) for one in chats) >= CHATS, "it is not all failure"
     assert at_rest(engine.store.snapshot)
 
 
@@ -157,6 +158,7 @@ async def under(chaos: Chaos, engine: Engine) -> list[Chat]:
                 return
             model = chance.choice(list(PROMPTS))
             at_chars = chance.randrange(240) if chance.random() < STRIKES_PER_CHAT else None
+            await until(engine, something_serves, within_s=60.0)  # nobody asks a dead cluster
             chats.append(await chat(engine, model, chaos, at_chars))
 
     await asyncio.gather(*(worker() for _ in range(AT_ONCE)))
@@ -207,6 +209,10 @@ def at_rest(snapshot: ClusterSnapshot) -> bool:
     return not snapshot.requests and not any(counts)
 
 
+def something_serves(snapshot: ClusterSnapshot) -> bool:
+    return any(n.status is NodeStatus.UP for n in snapshot.nodes)
+
+
 def everything_serves(snapshot: ClusterSnapshot) -> bool:
     return all(n.status is NodeStatus.UP for n in snapshot.nodes) and all(
         c.status is CoordinatorStatus.READY for c in snapshot.coordinators
@@ -227,7 +233,13 @@ def figures(chats: list[Chat], chaos: Chaos, uncut: dict[str, Chat]) -> str:
         e.text.split(": ", 1)[-1].split(".")[0][:60]
         for c in chats
         for e in c.events
-        if isinstance(e, Notice)
+        if isinstance(e, Notice) and not e.text.startswith("Nothing")
+    )
+    refusals = Counter(
+        f"{c.kind} {(c.rejected or '').removeprefix('failed this request: ')}"
+        for chat in chats
+        if isinstance(chat.end, Failed)
+        for c in [e for e in chat.events if isinstance(e, Routed)][-1].decision.candidates
     )
     models = Counter(model_key(c.model) for c in chats)
     seams = sum(bool(c.seams) for c in whole)
@@ -239,6 +251,7 @@ def figures(chats: list[Chat], chaos: Chaos, uncut: dict[str, Chat]) -> str:
             f"  failed {len(failed)}",
             f"  tries: {dict(sorted(tries.items()))}",
             f"  failed by cause: {dict(causes)}",
+            f"  the others, when one failed: {dict(refusals.most_common(12))}",
             f"  tries failed by cause: {dict(notices.most_common(12))}",
         )
     )

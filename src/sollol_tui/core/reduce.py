@@ -167,7 +167,8 @@ def _request_ended(snapshot: ClusterSnapshot, event: RequestEnded) -> ClusterSna
     )
     if failed and event.fault is not None:
         return _let_down(after, event.target, event.fault, event.at_s)
-    return _served(after, event) if event.tokens else after
+    whole = event.fault is None and event.tokens  # stopping a hung one must not call it sound
+    return _served(after, event) if whole else after
 
 
 def _counted(snapshot: ClusterSnapshot, target: str, change: int) -> ClusterSnapshot:

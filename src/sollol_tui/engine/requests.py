@@ -116,6 +116,8 @@ class Requests:
 
     def _given_up(self, answer: Answer, decision: RouteDecision) -> Failed:
         fault = answer.fault or Fault(FaultKind.NOT_FOUND, decision.reason)
+        for candidate in decision.candidates:  # who asks again soon shall see who is back
+            self.on_failure(candidate.target)
         if not answer.tries:
             self._ledger.add(refused(answer, decision, fault, self._store.now_s()), decision)
         return Failed(fault, answer.writer or None, answer.chars, answer.tries)
