@@ -166,6 +166,7 @@ class Finished(NamedTuple):
     ttft_s: float | None
     total_s: float
     tries: int
+    one_by_one_s: float | None = None  # written in parallel: what its parts took, added up
 
 
 class Failed(NamedTuple):
@@ -177,4 +178,26 @@ class Failed(NamedTuple):
     tries: int = 0
 
 
+# What `engine.ask_parallel` says besides.
+
+PartState: TypeAlias = Literal["waiting", "writing", "done", "failed"]
+
+
+class PartPlanned(NamedTuple):
+    """The answer is written in these parts, all at the same time."""
+
+    titles: tuple[str, ...]
+
+
+class PartMoved(NamedTuple):
+    """How far one part is. `target` is the name of who writes it; empty while nobody does."""
+
+    part: int  # from 0
+    state: PartState
+    target: str
+    tokens: int
+
+
 AskEvent: TypeAlias = Routed | Waiting | Delta | Thinking | Notice | Seam | Finished | Failed
+PartEvent: TypeAlias = PartPlanned | PartMoved
+Said: TypeAlias = AskEvent | PartEvent

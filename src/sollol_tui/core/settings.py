@@ -72,3 +72,4 @@ class Settings(NamedTuple):
     restart_hung: bool = False  # a hung coordinator is started anew without asking
     on_quit: str = "ask"  # what becomes of a coordinator of ours: ask, stay, stop
     publish: bool = True  # tell SOLLOL's dashboards of our requests, through the registry
+    parallel_answers: str = "offer"  # long questions to several nodes at once: offer, always, never

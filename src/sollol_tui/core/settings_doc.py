@@ -44,6 +44,8 @@ MEANINGS: dict[str, str] = {
     "restart_hung": "Start a hung coordinator of ours anew without asking.",
     "on_quit": "What becomes of a coordinator of ours when the screen is left: ask, stay or stop.",
     "publish": "Tell SOLLOL's dashboards of our requests and targets, through the registry.",
+    "parallel_answers": "On the screen, a long question that several nodes can answer in parts at "
+    "once: offer, always or never.",
 }
 
 _EXAMPLES = {

@@ -311,6 +311,7 @@ READERS: dict[str, Reader] = {
     "restart_hung": _yes_or_no,
     "on_quit": _one_of(("ask", "stay", "stop")),
     "publish": _yes_or_no,
+    "parallel_answers": _one_of(("offer", "always", "never")),
 }
 
 TARGET_KEYS = ("nodes", "coordinators", "backends")

@@ -14,7 +14,7 @@ from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sollol_tui.core.asks import AskEvent, AskRequest
+from sollol_tui.core.asks import AskEvent, AskRequest, Said
 from sollol_tui.core.events import ModeChosen, NodeDrained, TargetsFound
 from sollol_tui.core.ids import (
     CoordinatorUrl,
@@ -37,6 +37,7 @@ from sollol_tui.core.state import (
 )
 from sollol_tui.engine.chats import Chats
 from sollol_tui.engine.ledger import Ledger
+from sollol_tui.engine.parallel import ask_parallel
 from sollol_tui.engine.role import Role
 from sollol_tui.engine.store import Store
 from sollol_tui.io.kept import Kept, read_kept, write_kept
@@ -61,9 +62,8 @@ class Engine:
         state_dir: where what must survive a restart is kept (mode, hand-added targets); None
             keeps nothing.
         clock: seconds since the epoch.
-        supervises: whether it may look after a coordinator: take over the one of an earlier run,
-            start and stop. A program that only looks must not, or its end would stop that one;
-            nor does it speak or listen in the registry.
+        supervises: whether it may look after a coordinator, also one of an earlier run, and talk
+            in the registry. A program that only looks must not: its end would stop that one.
         data_dir: where chats and the record of requests are kept; None keeps none.
     """
 
@@ -120,6 +120,10 @@ class Engine:
             async with aclosing(stage(request)) as events:
                 async for event in events:
                     yield event
+
+    def ask_parallel(self, request: AskRequest, parts: int = 0) -> AsyncGenerator[Said, None]:
+        """Have an answer written in parts by several at once (see `engine.parallel`)."""
+        return ask_parallel(self.ask, request, parts, self.store.now_s)
 
     def choose_mode(self, mode: Mode, pinned: str = "") -> None:
         """Switch the mode for the next request, and keep it for the next run."""
@@ -230,8 +234,7 @@ class Engine:
     def stats(self, now_s: float, window_s: float = 900.0) -> Stats:
         """Figures of our requests by path, target, backend and model, of this run and earlier ones.
 
-        `window_s` is how far back its `recent` figures go. Cheap: the same object again until a
-        request ends or gets older than that.
+        `window_s` is how far back its `recent` figures go. Cheap: the same object until they change.
         """
         return self.ledger.stats(now_s, window_s)
 
