@@ -39,13 +39,16 @@ def classes(columns: int, rows: int, *, shown: str, is_zoomed: bool) -> dict[str
     return flags
 
 
-def rows_of_two(rows: int, *, is_serving: bool, nodes: int, backends: int) -> str:
+def rows_of_two(rows: int, *, is_serving: bool, nodes: int, backends: int, shards: int = 0) -> str:
     """Heights of the two-column grid, as the stylesheet language writes them.
 
-    A coordinator that serves has more to say; the two tables share what is left by their number
-    of rows. Faults do not count: a layout that moves with each of them is hard to read.
+    A coordinator that serves has more to say, one whose shards are known even more; the two tables
+    share what is left by their number of rows. Faults do not count: a layout that moves with each
+    of them is hard to read.
     """
     events = max(7, rows // 4 - 1)
     coordinator = min(9, rows // 4 - 1) if is_serving else 6
+    if shards:
+        coordinator = max(coordinator, min(9 + shards, rows // 4 + 2))
     tables = [min(max(count, 3), 9) + 3 for count in (nodes, backends)]
     return f"1 {coordinator} {tables[0]}fr {tables[1]}fr 6 {events} 1"

@@ -197,7 +197,7 @@ def wrap_line(line: Line, cells: int, indent: int = 0) -> list[Line]:
     spans, used = list[Span](), 0
     for word, style in _words(line, max(1, cells - indent)):
         if used + width(word.rstrip()) > cells and spans:
-            lines.append(tuple(spans))
+            lines.append((*spans[:-1], (spans[-1][0].rstrip(), spans[-1][1])))
             spans, used = ([(" " * indent, "")] if indent else []), indent
             word = word.lstrip()  # noqa: PLW2901
         spans.append((word, style))

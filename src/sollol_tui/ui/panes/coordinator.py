@@ -49,6 +49,11 @@ def main_coordinator(coordinators: Sequence[CoordinatorState]) -> CoordinatorSta
     return min(coordinators, key=lambda c: ranks.get(c.status, len(ranks)), default=None)
 
 
+def says_much(coordinator: CoordinatorState) -> bool:
+    """Whether there is more to say of it than where it was looked for."""
+    return coordinator.status in RUNNING or bool(coordinator.problems)
+
+
 def coordinator_name(coordinator: CoordinatorState) -> str:
     """What a coordinator is called on the screen."""
     return clean(coordinator.name or short_name(coordinator.url, COORDINATOR_PORT))

@@ -15,14 +15,6 @@ if TYPE_CHECKING:  # what the first screen does not need stays unloaded
 WAY = ("probing", "starting", "connecting", "loading", "warming", "ready")
 """The phases of a start (`core.lifecycle.Phase`), in their order."""
 
-_WORDS = {
-    "probing": "asking the backends",
-    "starting": "starting llama-server",
-    "connecting": "connecting to the backends",
-    "loading": "loading the model",
-    "warming": "warming up",
-    "stopping": "stopping",
-}
 _BAR_CELLS = 24
 _EVIDENCE_LINES = 2
 
@@ -46,9 +38,11 @@ def waits_to_retry(coordinator: CoordinatorState) -> bool:
 def starting_lines(coordinator: CoordinatorState, cells: int, now_s: float) -> list[Line]:
     """Where it is on its way to serve, for how long, and how long that may still take."""
     phase = phase_of(coordinator)
-    spans: list[Span] = [(_WORDS.get(phase, phase), "bold")]
+    spans: list[Span] = [(phase, "bold")]
     if phase in WAY:
         spans.append((f" · step {WAY.index(phase) + 1} of {len(WAY)}", "muted"))
+    if is_coming(coordinator):
+        spans += [(" · ", "muted"), ("Esc", "key"), (" cancels", "muted")]
     lines = [labelled("phase", *spans)]
     if coordinator.progress is not None and phase == "loading":
         room = max(4, min(_BAR_CELLS, cells - LABEL_CELLS - 8))
@@ -56,8 +50,6 @@ def starting_lines(coordinator: CoordinatorState, cells: int, now_s: float) -> l
         share = f" {units.percent(coordinator.progress)}"
         lines.append(labelled("loaded", *drawn, (share, "bold")))
     lines.append(labelled("time", *_time(coordinator, now_s)))
-    if is_coming(coordinator):
-        lines.append(labelled("", ("Esc", "key"), (" cancels", "muted")))
     return lines
 
 
@@ -98,20 +90,20 @@ def again_spans(coordinator: CoordinatorState, now_s: float) -> tuple[Span, ...]
     when = f"again in {units.span(left_s + 0.999)}" if left_s > 0 else "again now"
     often = coordinator.status is CoordinatorStatus.QUARANTINED
     return (
-        ("failed too often · " if often else "", "muted"),
         (when, "bold"),
         (" · ", "muted"),
         ("r", "key"),
         (" tries now", "muted"),
+        (" · failed too often" if often else "", "muted"),
     )
 
 
 def problem_lines(problem: Problem, cells: int, style: str = "bad") -> list[Line]:
-    """The sentence, what shows it, and what to do; each wrapped under its label."""
-    lines = [labelled("problem", (clean(problem.sentence), style))]
-    lines += [
-        labelled("shown by" if at == 0 else "", (clean(text, 2 * cells), "muted"))
+    """The sentence and what to do, wrapped under their labels, and what shows it."""
+    told = labelled("problem", (clean(problem.sentence), style))
+    advice = labelled("do", (clean(problem.next, 1000), ""))
+    shown = [
+        labelled("shown by" if at == 0 else "", (clean(text), "muted"))
         for at, text in enumerate(problem.evidence[:_EVIDENCE_LINES])
     ]
-    lines.append(labelled("do", (clean(problem.next), "")))
-    return [part for line in lines for part in wrap_line(line, cells, LABEL_CELLS)]
+    return [part for line in (told, advice) for part in wrap_line(line, cells, LABEL_CELLS)] + shown

@@ -16,7 +16,7 @@ from sollol_tui.ui.panes.shards import layers_text
 from sollol_tui.ui.text import LABEL_CELLS, Line, clean, fit, width, wrap_line
 
 _BAR_CELLS = 8
-_HERE = "this machine"
+_HERE = "here"
 _TITLES = ("DEVICE", "LAYERS", "WEIGHTS", "KV", "COMP", "FREE", "AT")
 _RIGHT = (2, 3, 4, 5)
 
@@ -69,7 +69,8 @@ def _verdict(plan: CoordinatorPlan, *, startable: bool) -> Line:
 
 def _problem(problem: Problem, cells: int, planned: Planned) -> list[Line]:
     """One that leaves the plan startable only left something out."""
-    return problem_lines(problem, cells, "warn" if planned.startable else "bad")
+    lines = problem_lines(problem, cells, "warn" if planned.startable else "bad")
+    return [part for line in lines for part in wrap_line(line, cells, LABEL_CELLS)]
 
 
 def _devices(plan: CoordinatorPlan) -> list[Line]:
@@ -81,7 +82,7 @@ def _devices(plan: CoordinatorPlan) -> list[Line]:
     for part, row in zip(parts, rows, strict=True):
         name, rest = _halves(row, widths)
         share = bar(len(part.layers), plan.layers, _BAR_CELLS, "accent" if part.fits else "bad")
-        mark = "" if part.fits else "  ✗ too small"
+        mark = "" if part.fits else "  ✗"
         lines.append(((name, "muted"), *share, (rest, "" if part.fits else "bad"), (mark, "bad")))
     return lines
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _BAR_LEAST, _BAR_MOST = 6, 24
 _SIZES = (("WEIGHTS", 7), ("KV", 5), ("COMP", 5))
-_HERE = "this machine"
+_HERE = "here"
 
 
 class Held(NamedTuple):

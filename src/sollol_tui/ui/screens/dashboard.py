@@ -19,7 +19,7 @@ from sollol_tui.ui.filling import Panes
 from sollol_tui.ui.hints import TITLES, key_hints, tab_segments
 from sollol_tui.ui.keys import DASHBOARD_KEYS, PANES
 from sollol_tui.ui.messages import CommandGiven
-from sollol_tui.ui.panes.coordinator import RUNNING, main_coordinator
+from sollol_tui.ui.panes.coordinator import main_coordinator, says_much
 from sollol_tui.ui.panes.phases import is_coming, waits_to_retry
 from sollol_tui.ui.refused import Refused
 from sollol_tui.ui.screens.steady import SteadyScreen
@@ -121,7 +121,8 @@ class DashboardScreen(SteadyScreen[None]):
             shown = main_coordinator(snapshot.coordinators)
             heights = arrangement.rows_of_two(
                 self.app.size.height,
-                is_serving=shown is not None and shown.status in RUNNING,
+                is_serving=shown is not None and says_much(shown),
+                shards=len(shown.shards.devices) if shown is not None and shown.shards else 0,
                 nodes=len(snapshot.nodes),
                 backends=len(snapshot.backends),
             )

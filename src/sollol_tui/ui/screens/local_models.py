@@ -56,25 +56,28 @@ class LocalModelScreen(Dialog[str | None]):
         self._current = current
         self._models: tuple[StoredModel, ...] | None = None
         self._shown: tuple[StoredModel, ...] = ()
+        self._is_ready = False  # its parts are there
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog", id="model-picker") as dialog:
             dialog.border_title = "Which model does the coordinator run?"
             dialog.border_subtitle = self.letters("Enter shows the plan · Esc closes")
-            yield Input(placeholder="a name, or the path of a GGUF file", compact=True, id="wanted")
+            hint = "a name, or the path of a GGUF file"
+            yield Input(placeholder=hint, compact=True, id="model-filter")
             options = OptionList(markup=False, id="models")
             options.can_focus = False
             yield options
             yield Static("", markup=False, id="model-note")
 
     def on_mount(self) -> None:
+        self._is_ready = True
         self._show()
 
     def show_models(self, models: Sequence[StoredModel]) -> None:
         """The models that there are."""
         usable = sorted(models, key=lambda m: (m.refusal is not None, m.name))
         self._models = tuple(usable)
-        if self.is_attached:
+        if self._is_ready:
             self._show()
 
     @property

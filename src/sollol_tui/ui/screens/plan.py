@@ -19,7 +19,8 @@ from sollol_tui.ui.widgets.lines_pane import Lines, LinesPane
 
 CELLS = 84
 LEAST_LINES = 8
-_HINT = "m another model · y copies the command · r plans again · Esc cancels"
+_HINT = "m another model · r plans again · Esc cancels"
+_COPY = "y copies the command · "
 
 
 class PlanScreen(Dialog[Order | None]):
@@ -79,7 +80,8 @@ class PlanScreen(Dialog[Order | None]):
             return
         self._planned = planned
         self._show(lambda cells: plan_lines(planned, cells, self._replaces))
-        self._pane.set_subtitle(f"Enter starts · {_HINT}" if planned.startable else _HINT)
+        starts = "Enter starts · " if planned.startable else ""
+        self._pane.set_subtitle(f"{starts}{_COPY if planned.plan else ''}{_HINT}")
 
     def _show(self, lines: Lines) -> None:
         self._pane.show(lines)
