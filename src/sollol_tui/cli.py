@@ -193,6 +193,7 @@ def _chat(arguments: Arguments, voice: Voice) -> int:
         target=arguments.target,
         as_json=arguments.as_json,
         keep=arguments.keep,
+        parallel=arguments.parallel,
     )
 
 

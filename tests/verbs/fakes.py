@@ -6,7 +6,7 @@ import io
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from sollol_tui.core.asks import AskEvent, AskRequest
+from sollol_tui.core.asks import AskEvent, AskRequest, Said
 from sollol_tui.core.settings_merge import Resolved, Statement, merge
 from sollol_tui.core.state import ClusterSnapshot
 from sollol_tui.verbs.voice import Voice
@@ -23,6 +23,8 @@ class FakeEngine:
         self.snapshot = snapshot
         self.events = events
         self.asked: list[AskRequest] = []
+        self.parts: int | None = None  # asked for
+        self.part_events: Sequence[Said] = ()
         self.runs = False
         self.found_coordinator = False
         self.stays: bool | None = None  # what the verb decided of a coordinator of ours
@@ -48,6 +50,12 @@ class FakeEngine:
         for event in self.events:
             if isinstance(event, BaseException):
                 raise event
+            yield event
+
+    async def ask_parallel(self, request: AskRequest, parts: int = 0) -> AsyncGenerator[Said, None]:
+        self.asked.append(request)
+        self.parts = parts
+        for event in self.part_events:
             yield event
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from sollol_tui.core.asks import (
-    AskEvent,
     Candidate,
     Delta,
     Failed,
     Finished,
     Notice,
+    PartMoved,
+    PartPlanned,
     Progress,
     Routed,
     RouteDecision,
+    Said,
     Seam,
     Thinking,
     Waiting,
@@ -19,7 +21,7 @@ from sollol_tui.core.asks import (
 from sollol_tui.core.status_json import finite
 
 
-def ask_json(event: AskEvent) -> dict[str, object]:
+def ask_json(event: Said) -> dict[str, object]:
     """One event as an object whose `event` says its kind. The deltas joined are the answer."""
     match event:
         case Routed(decision):
@@ -41,6 +43,16 @@ def ask_json(event: AskEvent) -> dict[str, object]:
             return {"event": "notice", "text": text}
         case Seam(from_target, to_target, at_chars):
             return {"event": "seam", "from": from_target, "to": to_target, "at_chars": at_chars}
+        case PartPlanned(titles):
+            return {"event": "parts", "titles": list(titles)}
+        case PartMoved(part, state, target, tokens):
+            return {
+                "event": "part",
+                "part": part,
+                "state": state,
+                "target": target or None,
+                "tokens": tokens,
+            }
         case Finished():
             return _finished(event)
         case Failed():
@@ -76,7 +88,7 @@ def _share(progress: Progress | None) -> float | None:
 
 
 def _finished(event: Finished) -> dict[str, object]:
-    return {
+    told: dict[str, object] = {
         "event": "finished",
         "outcome": event.outcome,
         "prompt_tokens": event.usage.prompt_tokens,
@@ -87,3 +99,6 @@ def _finished(event: Finished) -> dict[str, object]:
         "total_s": finite(event.total_s),
         "tries": event.tries,
     }
+    if event.one_by_one_s is not None:
+        told["one_by_one_s"] = finite(event.one_by_one_s)
+    return told

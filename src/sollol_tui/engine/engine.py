@@ -234,7 +234,7 @@ class Engine:
     def stats(self, now_s: float, window_s: float = 900.0) -> Stats:
         """Figures of our requests by path, target, backend and model, of this run and earlier ones.
 
-        `window_s` is how far back its `recent` figures go. Cheap: the same object until they change.
+        `window_s` is how far back its `recent` figures go. Cheap while they do not change.
         """
         return self.ledger.stats(now_s, window_s)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from sollol_tui.core.ids import RPC_PORT, NodeUrl, parse_node_url
+from sollol_tui.core.parallel import LEAST_PARTS, MOST_PARTS
 from sollol_tui.core.settings_merge import Statement
 from sollol_tui.verbs.batch_options import BatchOptions, add_batch, batch_options
 from sollol_tui.verbs.coordinator_options import (
@@ -52,6 +53,7 @@ class Arguments(NamedTuple):
     keep: bool = False  # chat: a coordinator that was started stays
     model: str = ""  # check: this one
     batch: BatchOptions | None = None
+    parallel: int | None = None  # chat: so many parts at once, 0: as many as suit
 
 
 def parse(argv: Sequence[str]) -> Arguments:
@@ -59,6 +61,7 @@ def parse(argv: Sequence[str]) -> Arguments:
     said: list[Statement] = []
     found = _parser(said).parse_args(list(argv))
     verb = found.verb or "screen"
+    parallel, first_word = _parallel(getattr(found, "in_parts", None))
     if verb == "demo":
         _only_look(said, found.config)
     if verb == "config":
@@ -68,14 +71,26 @@ def parse(argv: Sequence[str]) -> Arguments:
         tuple(said),
         Path(found.config) if found.config else None,
         getattr(found, "json", False),
-        tuple(getattr(found, "prompt", ())),
+        (*first_word, *getattr(found, "prompt", ())),
         _target(getattr(found, "only_node", None)),
         _worker_options(found) if verb == "worker" else None,
         _coordinator_options(found) if verb == "coordinator" else None,
         getattr(found, "keep", False),
         getattr(found, "asked_model", None) or "",
         batch_options(found) if verb == "batch" else None,
+        parallel,
     )
+
+
+def _parallel(text: str | None) -> tuple[int | None, tuple[str, ...]]:
+    """How many parts, and the question's first word when the number was left out."""
+    if text is None:
+        return None, ()
+    if not text.isdecimal():
+        return 0, (text,) if text else ()
+    if not LEAST_PARTS <= int(text) <= MOST_PARTS:
+        raise UsageError(f"--parallel wants {LEAST_PARTS} to {MOST_PARTS} parts, not {text}")
+    return int(text), ()
 
 
 def _only_look(said: Sequence[Statement], config: str | None) -> None:
@@ -229,6 +244,14 @@ def _add_chat(verbs: Any, said: list[Statement]) -> None:
         "--node", dest="only_node", metavar="URL", help="ask only this node, whatever the mode"
     )
     parser.add_argument("--json", action="store_true", help="one event a line (see the README)")
+    parser.add_argument(
+        "--parallel",
+        dest="in_parts",
+        nargs="?",
+        const="",
+        metavar="N",
+        help="have it written in N parts (2 to 5) on several nodes at the same time",
+    )
     parser.add_argument(
         "--keep", action="store_true", help="let a coordinator that was started for it go on"
     )

@@ -18,8 +18,11 @@ from sollol_tui.core.asks import (
     Failed,
     Finished,
     Notice,
+    PartMoved,
+    PartPlanned,
     Routed,
     RouteDecision,
+    Said,
     Seam,
     Thinking,
     Waiting,
@@ -27,7 +30,7 @@ from sollol_tui.core.asks import (
 from sollol_tui.core.faults import Fault, FaultKind
 from sollol_tui.core.ids import NodeUrl
 from sollol_tui.core.lifecycle import Phase
-from sollol_tui.core.plain import plain_block
+from sollol_tui.core.plain import plain_block, plain_line
 from sollol_tui.core.settings import NodeSetting, Settings
 from sollol_tui.core.state import ClusterSnapshot
 from sollol_tui.verbs.signals import ENDS, on_signals
@@ -52,6 +55,8 @@ class Asker(Protocol):
 
     def ask(self, request: AskRequest) -> AsyncGenerator[AskEvent, None]: ...
 
+    def ask_parallel(self, request: AskRequest, parts: int = 0) -> AsyncGenerator[Said, None]: ...
+
     @property
     def found_coordinator(self) -> bool: ...
 
@@ -67,10 +72,12 @@ def chat(
     target: str | None = None,
     as_json: bool = False,
     keep: bool = False,
+    parallel: int | None = None,
 ) -> int:
     """Ask, print the answer as it comes, and return how it ended (see the README's exit codes).
 
     A coordinator that was started for it is stopped afterwards, unless `keep`.
+    `parallel`: so many parts are written at the same time (0: as many as suit); None: one answer.
     """
     teller: Teller = JsonTeller(voice) if as_json else TextTeller(voice)
     if not settings.model:
@@ -78,7 +85,7 @@ def chat(
     message = ChatMessage("user", prompt)
     request = AskRequest(settings.model, (message,), mode=settings.mode, target=target)
     try:
-        asyncio.run(_ask(make_engine, request, teller, keep))
+        asyncio.run(_ask(make_engine, request, teller, keep, parallel))
     except (KeyboardInterrupt, asyncio.CancelledError):
         teller.interrupted()
         return EXIT_INTERRUPTED
@@ -110,7 +117,11 @@ def with_target(settings: Settings, target: NodeUrl | None) -> Settings:
 
 
 async def _ask(
-    make_engine: Callable[[], Asker], request: AskRequest, teller: Teller, keep: bool
+    make_engine: Callable[[], Asker],
+    request: AskRequest,
+    teller: Teller,
+    keep: bool,
+    parallel: int | None,
 ) -> None:
     """SIGTERM and SIGHUP end it in order, as Ctrl-C does: no coordinator is left alone."""
     task = asyncio.current_task()
@@ -119,7 +130,7 @@ async def _ask(
     engine, ended = make_engine(), False
     async with engine.running():
         try:
-            async with aclosing(engine.ask(request)) as events:
+            async with aclosing(_events(engine, request, parallel)) as events:
                 async for event in events:
                     if not teller.tell(event):
                         return
@@ -128,6 +139,10 @@ async def _ask(
             # One of an earlier run stays as it was; one that never came to serve does not.
             serves = keep and (ended or teller.began)
             engine.leave_coordinator(engine.found_coordinator or serves)
+
+
+def _events(engine: Asker, request: AskRequest, parallel: int | None) -> AsyncGenerator[Said, None]:
+    return engine.ask(request) if parallel is None else engine.ask_parallel(request, parallel)
 
 
 async def _say_models(make_engine: Callable[[], Asker], voice: Voice) -> int:
@@ -175,7 +190,7 @@ class Teller:
         """Whether anything of an answer came."""
         return self.chars > 0
 
-    def tell(self, event: AskEvent) -> bool:
+    def tell(self, event: Said) -> bool:
         """Print one event; false when there is nobody to print for."""
         if isinstance(event, Delta):
             self.chars += len(event.text)
@@ -194,7 +209,7 @@ class Teller:
             return EXIT_NOTHING
         return EXIT_COMPLETE if event.outcome == "complete" else EXIT_INCOMPLETE
 
-    def print(self, event: AskEvent) -> None:
+    def print(self, event: Said) -> None:
         raise NotImplementedError
 
     def interrupted(self) -> None:
@@ -205,7 +220,7 @@ class Teller:
 class JsonTeller(Teller):
     """One event a line on stdout."""
 
-    def print(self, event: AskEvent) -> None:
+    def print(self, event: Said) -> None:
         self.voice.say_json(ask_json(event))
 
 
@@ -218,8 +233,9 @@ class TextTeller(Teller):
         self._last = "\n"
         self._waited: tuple[object, ...] | None = None
         self._thinks = False
+        self._parts: dict[int, tuple[str, str]] = {}  # what was said of each
 
-    def print(self, event: AskEvent) -> None:
+    def print(self, event: Said) -> None:
         match event:
             case Routed(decision):
                 self._waited, self._thinks = None, False
@@ -234,6 +250,10 @@ class TextTeller(Teller):
                 self._narrate(text)
             case Seam(from_target, to_target, _):
                 self._narrate(f"from here on {to_target} writes, instead of {from_target}")
+            case PartPlanned(titles):
+                self._narrate(f"in {len(titles)} parts at once: {plain_line('; '.join(titles))}")
+            case PartMoved():
+                self._tell_part(event)
             case Finished():
                 self._end(finished_text(event) if self.chars else "the answer is empty")
             case Failed():
@@ -267,6 +287,12 @@ class TextTeller(Teller):
             self._waited = reason
             self._narrate(waiting_text(event))
 
+    def _tell_part(self, event: PartMoved) -> None:
+        """Once per change of who and how, not with every token."""
+        if self._parts.get(event.part) != (event.state, event.target):
+            self._parts[event.part] = event.state, event.target
+            self._narrate(part_text(event))
+
     def _think(self) -> None:
         if not self._thinks:
             self._thinks = True
@@ -293,6 +319,13 @@ def waiting_text(event: Waiting) -> str:
     return f"waiting: {reasons}" if reasons else "waiting for the first token"
 
 
+def part_text(event: PartMoved) -> str:
+    """How far one part is, and who writes it."""
+    tokens = f" · {event.tokens} tokens" if event.tokens else ""
+    where = f" · {event.target}" if event.target else ""
+    return f"part {event.part + 1}: {event.state}{where}{tokens}"
+
+
 def finished_text(event: Finished) -> str:
     """The figures of a whole answer, and what made it end early."""
     tokens = event.usage.completion_tokens
@@ -302,6 +335,9 @@ def finished_text(event: Finished) -> str:
         "" if event.ttft_s is None else f"first after {units.latency(event.ttft_s * 1000)}",
         units.duration(event.total_s),
         f"{event.tries} tries" if event.tries > 1 else "",
+        ""
+        if event.one_by_one_s is None
+        else f"one after the other: {units.duration(event.one_by_one_s)}",
     ]
     figures = " · ".join(part for part in parts if part)
     ends = {"complete": "", "length": "cut at the token limit: ", "stopped": "stopped: "}
