@@ -27,7 +27,7 @@ from tests.engine.test_requests import MODEL, at_rest
 
 @pytest.fixture(autouse=True)
 def _short_rests(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch, "RESTS_S", (0.01, 0.02))
+    monkeypatch.setattr(batch, "RESTS_S", (0.01, 0.05))
 
 
 def prompts(count: int, model: str = MODEL) -> list[Prompt]:
@@ -109,8 +109,22 @@ async def test_a_prompt_that_always_fails_while_others_are_answered_has_failed()
         asked = [p._replace(id=number) for number, p in enumerate(asked)]
         results = {r.id: r for r in await settled(engine, asked)}
         assert len(results) == 7
-        assert (results[0].outcome, results[0].tries) == ("server", 3)
+        assert results[0].outcome == "server"
+        assert results[0].tries >= 3
         assert {results[n].outcome for n in range(1, 7)} == {"complete"}
+
+
+async def test_a_prompt_that_fails_does_not_stop_others_that_are_still_loading() -> None:
+    """Nothing has moved yet, but something is being waited for: that is not nothing."""
+    async with (
+        fakes.node(models=[MODEL], load_s=0.5, answer="at last") as slow,
+        fakes.node(models=["qwen3:8b"], faults=Faults(error_after=0)) as bad,
+        running(settings_for((slow.url, bad.url))) as engine,
+    ):
+        asked = [*prompts(1, "qwen3:8b"), *prompts(2)]
+        asked = [p._replace(id=number) for number, p in enumerate(asked)]
+        results = {r.id: r.outcome for r in await settled(engine, asked)}
+        assert results == {0: "server", 1: "complete", 2: "complete"}
 
 
 async def test_when_nothing_answers_the_batch_stops_and_settles_nothing() -> None:

@@ -14,6 +14,7 @@ from sollol_tui.core.asks import (
     Failed,
     Finished,
     Routed,
+    Thinking,
 )
 from sollol_tui.core.batch_lines import Prompt, Result
 from sollol_tui.core.faults import Fault, FaultKind
@@ -25,10 +26,21 @@ from sollol_tui.core.verdict import is_configured
 # A prompt that failed on everything is asked again after these rests: a node may be starting again,
 # a queue may be full.
 RESTS_S = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
+MORE_RESTS = 20  # the last of them, while others are still waiting for their first token
 
 _NEVER_BETTER = {FaultKind.BAD_REQUEST, FaultKind.STOPPED}
 
 Ask = Callable[[AskRequest], AsyncGenerator[AskEvent, None]]
+
+
+class _Case:
+    """One prompt on its way to its result."""
+
+    def __init__(self, prompt: Prompt, moves_before: int) -> None:
+        self.prompt = prompt
+        self.moves_before = moves_before
+        self.own_moves = 0
+        self.tries = 0
 
 
 class Batch:
@@ -58,7 +70,8 @@ class Batch:
         self._may_exist = may_exist
         self._mode = mode
         self._refresh = refresh
-        self._answers = 0
+        self._moves = 0  # of all prompts: a piece of an answer each
+        self._asking = 0  # prompts that wait for a target just now, or are written at
         self._ending = asyncio.Event()
         self.running = 0
         self.given_up: Fault | None = None  # nothing answers any more: the rest was not asked
@@ -95,40 +108,53 @@ class Batch:
     async def _settled_result(self, prompt: Prompt) -> Result | None:
         """The result that stands; None when nothing answers any more.
 
-        A prompt that always fails while others are answered has failed; when nothing at all was
-        answered meanwhile, it is not the prompt.
+        A prompt that always fails while others are written at has failed. When nothing else moves
+        and nothing else is being asked, it is not the prompt.
         """
-        answers_before, tries = self._answers, 0
-        for rest_s in (0.0, *RESTS_S):
+        case = _Case(prompt, self._moves)
+        for number, rest_s in enumerate((0.0, *RESTS_S, *RESTS_S[-1:] * MORE_RESTS)):
             await self._rest(rest_s)
             if self.given_up is not None:
                 return None
-            result = await self._asked(prompt, tries)
-            tries = result.tries
-            if result.fault is None:
-                self._answers += 1
+            result = await self._asked(case)
+            if result.fault is None or self._is_final(prompt, result.fault):
                 return result
-            if result.fault.kind in _NEVER_BETTER or not self._may_exist(prompt.model):
+            if number < len(RESTS_S):
+                continue
+            if self._moves - case.own_moves > case.moves_before:
                 return result
-        if self._answers > answers_before:
-            return result
+            if not self._asking:
+                break
         self.given_up = result.fault
         self._ending.set()
         return None
 
-    async def _asked(self, prompt: Prompt, tries_before: int) -> Result:
+    def _is_final(self, prompt: Prompt, fault: Fault) -> bool:
+        return fault.kind in _NEVER_BETTER or not self._may_exist(prompt.model)
+
+    async def _asked(self, case: _Case) -> Result:
+        prompt = case.prompt
         request = AskRequest(prompt.model, (ChatMessage("user", prompt.prompt),), mode=self._mode)
         target: str | None = None
         text: list[str] = []
         end: AskEvent = Failed(Fault(FaultKind.CUT), None, 0)
-        async with aclosing(self._ask(request)) as events:
-            async for event in events:
-                if isinstance(event, Routed):
-                    target = event.decision.target
-                elif isinstance(event, Delta):
-                    text.append(event.text)
-                end = event
-        return _result(prompt, target, "".join(text), end, tries_before)
+        self._asking += 1
+        try:
+            async with aclosing(self._ask(request)) as events:
+                async for event in events:
+                    if isinstance(event, Routed):
+                        target = event.decision.target
+                    elif isinstance(event, Delta):
+                        text.append(event.text)
+                    if isinstance(event, Delta | Thinking | Finished):
+                        self._moves += 1
+                        case.own_moves += 1
+                    end = event
+        finally:
+            self._asking -= 1
+        result = _result(prompt, target, "".join(text), end, case.tries)
+        case.tries = result.tries
+        return result
 
     async def _rest(self, rest_s: float) -> None:
         if rest_s <= 0:
