@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from pathlib import Path
+from sys import intern
 from typing import Any, Literal, NamedTuple, TypeVar, cast
 
 from sollol_tui.core.asks import RouteDecision
@@ -275,10 +276,10 @@ def _sample(row: Sequence[Any]) -> Sample | None:
     try:
         return Sample(
             at_s=float(at_s),
-            model=model,
+            model=intern(model),  # thousands of samples, a handful of names
             mode=Mode(mode),
             kind=cast("Literal['node', 'coordinator'] | None", kind),
-            target=target,
+            target=intern(target),
             tries=tries,
             ttft_s=ttft_s,
             total_s=float(total_s),
