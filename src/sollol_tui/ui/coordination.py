@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
+from sollol_tui.core import units
 from sollol_tui.core.state import ClusterSnapshot, CoordinatorState, CoordinatorStatus, Mode
 from sollol_tui.ui.coordinator_menu import own_coordinator, whose
 from sollol_tui.ui.panes.phases import is_coming, waits_to_retry
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from sollol_tui.ui.app import SollolApp
     from sollol_tui.ui.screens.local_models import LocalModelScreen
     from sollol_tui.ui.screens.log import LogScreen
+    from sollol_tui.ui.screens.mode_picker import ModePicker
     from sollol_tui.ui.screens.plan import PlanScreen
 
 RUNNING = (
@@ -122,7 +124,7 @@ def open_plan(app: SollolApp, order: Order) -> None:
 
     own = own_coordinator(app.snapshot)
     runs = own is not None and own.status in RUNNING
-    replaces = f"what runs now ({own.model or own.url})" if own is not None and runs else ""
+    replaces = f"{own.model or own.url}, which runs now" if own is not None and runs else ""
     ascii_only = app.engine.settings.ascii
     app.open(PlanScreen(order, make, choose, replaces=replaces, ascii_only=ascii_only), begin)
 
@@ -163,13 +165,41 @@ def order_of(own: CoordinatorState) -> Order:
 
 def make_sure(app: SollolApp, mode: Mode) -> str:
     """Start a coordinator for a mode that needs one, when none runs; says what it does."""
-    if app.engine.settings.read_only or any(c.status in RUNNING for c in app.snapshot.coordinators):
-        return ""
-    own = own_coordinator(app.snapshot)
-    if own is not None and waits_to_retry(own):
+    if not _is_missing(app):
         return ""
     _do(app, _start_if_it_fits(app, mode), "planning a coordinator")
     return " Looking whether a coordinator can be started."
+
+
+def tell_starts(app: SollolApp, picker: ModePicker) -> None:
+    """Let the mode picker say what a mode would start."""
+    if _is_missing(app):
+        _do(app, _tell_starts(app, picker), "planning a coordinator")
+
+
+def _is_missing(app: SollolApp) -> bool:
+    """Whether entering a mode that needs a coordinator would have to start one."""
+    if app.engine.settings.read_only or any(c.status in RUNNING for c in app.snapshot.coordinators):
+        return False
+    own = own_coordinator(app.snapshot)
+    return own is None or not waits_to_retry(own)
+
+
+async def _tell_starts(app: SollolApp, picker: ModePicker) -> None:
+    for mode in (Mode.MODEL, Mode.BOTH):
+        _, planned = await plan_for_mode(app, mode)
+        picker.show_start(mode, _starts(app, planned))
+
+
+def _starts(app: SollolApp, planned: Planned) -> str:
+    plan = planned.plan
+    if plan is None or not planned.startable:
+        return f"No coordinator can be started: {_why_not(planned)}"
+    there = app.snapshot.coordinator(app.engine.coordinator_url)
+    last_s = there.expected_s if there is not None else None
+    about = f", about {units.span(last_s)}" if last_s is not None else ""
+    loads = f"{units.size(plan.model_bytes)} of {plan.model}"
+    return f"Enter starts llama-server, which loads {loads}{about}."
 
 
 async def plan_for_mode(app: SollolApp, mode: Mode) -> tuple[Order, Planned]:
@@ -200,8 +230,18 @@ async def _start_if_it_fits(app: SollolApp, mode: Mode) -> None:
     elif planned.plan is not None and app.screen is app.dashboard:
         open_plan(app, order)
     else:
-        why = planned.problems[0].sentence if planned.problems else "There is no plan."
+        why = _why_not(planned)
         app.tell(f"No coordinator was started: {why} :coordinator start says more.", refused=True)
+
+
+def _why_not(planned: Planned) -> str:
+    """Why there is no plan. Where no model was named, what was looked for is the better reason."""
+    if not planned.problems:
+        return "there is no plan."
+    problem = planned.problems[0]
+    if problem.subject.startswith("(") and problem.evidence:
+        return f"{problem.evidence[0]}."
+    return problem.sentence
 
 
 # What takes time

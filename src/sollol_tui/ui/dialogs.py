@@ -60,7 +60,9 @@ def pick_mode(app: SollolApp, start: Mode | None = None) -> None:
             app.tell(apply_mode(app, *choice))
 
     threshold = units.parameters(app.engine.settings.threshold_parameters)
-    app.open(ModePicker(app.snapshot, start, threshold), apply)
+    picker = ModePicker(app.snapshot, start, threshold)
+    app.open(picker, apply)
+    coordination.tell_starts(app, picker)
 
 
 def apply_mode(app: SollolApp, mode: Mode, pinned: str = "") -> str:

@@ -64,8 +64,12 @@ class ModeCard(NamedTuple):
         return min((need.there for need in self.needs), key=order.index)
 
 
-def mode_card(mode: Mode, snapshot: ClusterSnapshot, threshold: str) -> ModeCard:
-    """What a mode needs and does in this cluster. `threshold` is the size that parts `both`."""
+def mode_card(mode: Mode, snapshot: ClusterSnapshot, threshold: str, starts: str = "") -> ModeCard:
+    """What a mode needs and does in this cluster.
+
+    `threshold` is the size that parts `both`; `starts` the sentence about the coordinator that
+    entering the mode would start, empty where it would start none.
+    """
     nodes = _nodes_need(snapshot)
     if mode is Mode.TASK:
         return ModeCard(mode, (nodes,), _task_effect(nodes))
@@ -74,11 +78,10 @@ def mode_card(mode: Mode, snapshot: ClusterSnapshot, threshold: str) -> ModeCard
         return ModeCard(mode, (pin,), "Every request goes there, whatever else is free.")
     coordinator = _coordinator_need(snapshot)
     if mode is Mode.MODEL:
-        return ModeCard(
-            mode, (coordinator, _backends_need(snapshot)), _model_effect(snapshot, coordinator)
-        )
+        effect = starts or _model_effect(snapshot, coordinator)
+        return ModeCard(mode, (coordinator, _backends_need(snapshot)), effect)
     effect = f"Models below {threshold} go to the nodes, from {threshold} on to the coordinator."
-    return ModeCard(mode, (nodes, coordinator), effect)
+    return ModeCard(mode, (nodes, coordinator), f"{effect} {starts}".rstrip())
 
 
 def card_lines(card: ModeCard) -> tuple[Line, ...]:

@@ -44,9 +44,17 @@ _LOST = Mark("✗", "[XX]", "lost", "bad")
 
 
 def main_coordinator(coordinators: Sequence[CoordinatorState]) -> CoordinatorState | None:
-    """The coordinator to show: the one that serves, else the one that is nearest to it."""
+    """The coordinator to show: the one that this program keeps up, else the one that serves, else
+    the one that is nearest to it."""
     ranks = {status: rank for rank, status in enumerate(_RANKS)}
-    return min(coordinators, key=lambda c: ranks.get(c.status, len(ranks)), default=None)
+
+    def rank(coordinator: CoordinatorState) -> tuple[bool, int]:
+        kept_up = coordinator.supervised and (
+            coordinator.status in RUNNING or coordinator.retry_at_s is not None
+        )
+        return not kept_up, ranks.get(coordinator.status, len(ranks))
+
+    return min(coordinators, key=rank, default=None)
 
 
 def says_much(coordinator: CoordinatorState) -> bool:
@@ -206,10 +214,11 @@ def _running(
 
 def _weights(coordinator: CoordinatorState) -> str:
     """Quantisation, parameters and size, as far as they are known."""
+    planned_bytes = coordinator.plan.model_bytes if coordinator.plan is not None else None
     parts = [
         clean(coordinator.quantization),
         units.parameters(coordinator.parameters),
-        gib(coordinator.model_bytes),
+        gib(coordinator.model_bytes or planned_bytes),
     ]
     return " · ".join(part for part in parts if part and part != DASH)
 

@@ -54,14 +54,18 @@ def starting_lines(coordinator: CoordinatorState, cells: int, now_s: float) -> l
 
 
 def _time(coordinator: CoordinatorState, now_s: float) -> tuple[Span, ...]:
-    since_s = coordinator.started_at_s or coordinator.phase_at_s
+    comes = is_coming(coordinator)
+    started_at_s = coordinator.started_at_s if comes else None
+    since_s = started_at_s or coordinator.phase_at_s
     if since_s is None:
         return ((units.UNKNOWN, "muted"),)
     elapsed_s = max(0.0, now_s - since_s)
     so_far: Span = (f"{units.span(elapsed_s)} so far", "")
-    left_s = left_to_load_s(coordinator, now_s)
+    left_s = left_to_load_s(coordinator, now_s) if comes else None
     if left_s is None:
         return (so_far,)
+    if left_s < 1 and coordinator.progress is not None:
+        return (so_far, (" · nearly there", ""))
     if left_s <= 0:
         last = units.span(coordinator.expected_s)
         return (so_far, (f" · longer than the last time ({last})", "warn"))

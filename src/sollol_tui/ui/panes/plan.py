@@ -32,9 +32,7 @@ def plan_lines(planned: Planned, cells: int, replaces: str = "") -> list[Line]:
     lines: list[Line] = []
     if planned.plan is not None:
         lines += [*_model(planned.plan, cells), (), *_devices(planned.plan), ()]
-        lines.append(_verdict(planned.plan, startable=planned.startable))
-        if replaces and planned.startable:
-            lines.append(labelled("", (f"Enter stops {clean(replaces)} first.", "warn")))
+        lines.append(_verdict(planned.plan, replaces, startable=planned.startable))
         for note in planned.plan.notes:
             lines += wrap_line(labelled("note", (clean(note), "muted")), cells, LABEL_CELLS)
     else:
@@ -43,7 +41,8 @@ def plan_lines(planned: Planned, cells: int, replaces: str = "") -> list[Line]:
         lines += [(), *_problem(problem, cells, planned)]
     if planned.plan is not None:
         lines += [(), (("The command:", "head"),)]
-        lines += [((line, ""),) for line in command_lines(planned.plan.argv, cells)]
+        for line in command_lines(planned.plan.argv, cells):
+            lines += wrap_line(((line, ""),), cells)
     return lines
 
 
@@ -59,12 +58,13 @@ def _model(plan: CoordinatorPlan, cells: int) -> list[Line]:
     ]
 
 
-def _verdict(plan: CoordinatorPlan, *, startable: bool) -> Line:
+def _verdict(plan: CoordinatorPlan, replaces: str, *, startable: bool) -> Line:
     if not plan.fits:
         return (("✗ It does not fit.", "bold bad"),)
     if not startable:
         return (("▲ It fits, and cannot be started as it is.", "bold warn"),)
-    return (("● It fits.", "bold good"), (" Enter starts it.", ""))
+    stops = f" Enter stops {clean(replaces, 60)}, then starts this."
+    return (("● It fits.", "bold good"), (stops if replaces else " Enter starts it.", ""))
 
 
 def _problem(problem: Problem, cells: int, planned: Planned) -> list[Line]:

@@ -14,6 +14,7 @@ from sollol_tui.ui.widgets.event_log import LogLine
 _STYLES = {"error": "bad", "warn": "warn", "debug": "muted"}
 _FAULTS = ("error", "warn")
 _LETTERS = 2000
+_FOR_US = "cmd_child_to_router:"  # what llama-server tells the program that started it
 AT_ONCE = 1500
 """Lines taken at a time: a flood is shown by its end, and keys still answer."""
 
@@ -66,7 +67,7 @@ def log_entries(lines: Iterable[str], first: int = 0) -> list[LogLine]:
 
 def _entry(line: str, number: int) -> LogLine | None:
     at_s, level, text, _ = parse_line(line)
-    if not text.strip():
+    if not text.strip() or line.startswith(_FOR_US):
         return None
     moment = f"{at_s:9.2f} " if at_s is not None else " " * 10
     shown: Line = ((moment, "muted"), (clean(text.rstrip(), _LETTERS), _STYLES.get(level, "")))

@@ -8,17 +8,20 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
+from sollol_tui.core.state import ClusterSnapshot
 from sollol_tui.ui.keys import DIALOG_KEYS
 from sollol_tui.ui.messages import CopyAsked
 from sollol_tui.ui.panes.server_log import Log, LogFeed, log_entries
+from sollol_tui.ui.screens.detail import DetailScreen
 from sollol_tui.ui.screens.prompt_line import FilterLine
 from sollol_tui.ui.screens.steady import Dialog
-from sollol_tui.ui.text import Line, plain
+from sollol_tui.ui.text import Line, plain, wrap
 from sollol_tui.ui.widgets.event_log import EventLog
+from sollol_tui.ui.widgets.lines_pane import Lines
 
 LOOK_S = 0.25
-_HINT = "/ filters · e errors only · b the run before · y copies · Esc closes"
-_HINT_BEFORE = "/ filters · e errors only · b the last run · y copies · Esc closes"
+_HINT = "Enter whole line · / filters · e errors · b the run before · y copies · Esc closes"
+_HINT_BEFORE = "Enter whole line · / filters · e errors · b the last run · y copies · Esc closes"
 
 
 class ServerLog(EventLog):
@@ -109,6 +112,17 @@ class LogScreen(Dialog[None]):
         self._pane.nothing = "There was no run before." if before else "No coordinator ran yet."
         self._pane.append(log_entries(lines))
 
+    def on_event_log_row_chosen(self, event: EventLog.RowChosen) -> None:
+        """The whole line, where it is longer than the screen is wide."""
+        event.stop()
+        text = self._pane.cursor_text
+
+        def whole(_snapshot: ClusterSnapshot, _now_s: float) -> Lines:
+            return lambda cells: [((part, ""),) for part in wrap(text, cells)]
+
+        detail = DetailScreen("Line of the log", whole, ClusterSnapshot(), 0.0, copied=text)
+        self.app.push_screen(detail)
+
     def action_filter(self) -> None:
         self.app.push_screen(FilterLine(self._pane.filter, self._pane.filter_text))
 
@@ -126,6 +140,8 @@ class LogScreen(Dialog[None]):
     def action_close(self) -> None:
         if self._pane.filter_text:
             self._pane.filter("")
+        elif self._pane.errors_only:
+            self._pane.toggle_errors()
         else:
             self.dismiss(None)
 

@@ -34,6 +34,8 @@ class ModePicker(Dialog[ModeChoice | None]):
         self._threshold = threshold
         self._start = start or snapshot.mode
         self._ask_at_once = start is Mode.OFF
+        self._is_ready = False  # its parts are there
+        self._starts: dict[Mode, str] = {}
         self._pins: tuple[str, ...] = ()  # the nodes to choose from, in the second step of `off`
 
     def compose(self) -> ComposeResult:
@@ -44,6 +46,7 @@ class ModePicker(Dialog[ModeChoice | None]):
             yield Static(markup=False, id="mode-card")
 
     def on_mount(self) -> None:
+        self._is_ready = True
         self._show_modes()
         if self._ask_at_once:
             self._ask_node()
@@ -57,6 +60,12 @@ class ModePicker(Dialog[ModeChoice | None]):
         for index, mode in enumerate(Mode):
             options.replace_option_prompt_at_index(index, self._mode_line(mode))
         self._show_card()
+
+    def show_start(self, mode: Mode, sentence: str) -> None:
+        """What entering a mode would start, which takes a moment to find out."""
+        self._starts[mode] = sentence
+        if self._is_ready:
+            self._show_card()
 
     def _show_modes(self) -> None:
         options = self.query_one(OptionList)
@@ -79,7 +88,9 @@ class ModePicker(Dialog[ModeChoice | None]):
         index = self.query_one(OptionList).highlighted
         if index is None or self._pins:
             return
-        card = mode_card(list(Mode)[index], self._snapshot, self._threshold)
+        mode = list(Mode)[index]
+        starts = self._starts.get(mode, "")
+        card = mode_card(mode, self._snapshot, self._threshold, starts)
         lines = [self.painted(line) for line in card_lines(card)]
         self.query_one("#mode-card", Static).update(Content("\n").join(lines))
 
