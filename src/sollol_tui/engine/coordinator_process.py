@@ -16,11 +16,12 @@ from sollol_tui.core.settings import Headers
 from sollol_tui.io import process, runs
 from sollol_tui.io.host import port_holder
 from sollol_tui.io.log_file import LogFile, begin
-from sollol_tui.io.process import Command, Running
+from sollol_tui.io.process import Command, ProcessId, Running
 from sollol_tui.io.runs import RunNote, RunRecord
 
 _ELSEWHERE = "Stop that program, or choose another port for the coordinator."
 API_KEY_VARIABLE = "LLAMA_API_KEY"
+TOKEN_VARIABLE = "SOLLOL_TUI_RUN"  # noqa: S105 - a name
 RANDOM_KEY = "random"
 
 # As a router's child, llama-server says on stdout how far it has loaded, and ends when it is told
@@ -85,13 +86,16 @@ class CoordinatorProcess:
             self.key = secrets.token_urlsafe(KEY_BYTES)
         path = runs.log_path(self._state_dir, self.port)
         begin(path)
-        env = dict(TELLS_PROGRESS)
+        token = secrets.token_urlsafe(KEY_BYTES)
+        record = self._record(plan, path, order, token)
+        runs.write_run(self._state_dir, self.port, record)  # first: we may be killed any time
+        env = {**TELLS_PROGRESS, TOKEN_VARIABLE: token}
         if self.key:
             env[API_KEY_VARIABLE] = self.key
         pipe = runs.pipe_path(self._state_dir, self.port)
         running = process.start(Command(plan.argv, path, env, hears=pipe))
         self.log, self.running = LogFile(path), running
-        self._write_record(plan, running, path, order)
+        runs.write_run(self._state_dir, self.port, record._replace(process=running.identity))
         return running
 
     def confirm(self) -> None:
@@ -112,11 +116,16 @@ class CoordinatorProcess:
         record = runs.read_run(self._state_dir, self.port)
         if record is None or not self._may_look_after():
             return None
-        self.running = process.take_over(record.process)
-        if self.running is None:
+        identity = record.process if record.process.pid else _by_token(record.token)
+        self.running = process.take_over(identity) if identity is not None else None
+        if identity is None or self.running is None:
             runs.forget_run(self._state_dir, self.port)
             self.let_go()
             return None
+        if identity != record.process:
+            record = record._replace(process=identity)
+            with suppress(OSError):
+                runs.write_run(self._state_dir, self.port, record)
         self.log, self.key = LogFile(Path(record.log)), record.api_key
         return record
 
@@ -167,11 +176,12 @@ class CoordinatorProcess:
                 self._lock.close()  # or each try would leave one behind
         return self._held
 
-    def _write_record(
-        self, plan: CoordinatorPlan, running: Running, log: Path, order: Order | None
-    ) -> None:
-        record = RunRecord(
-            running.identity,
+    def _record(
+        self, plan: CoordinatorPlan, log: Path, order: Order | None, token: str
+    ) -> RunRecord:
+        """The record of a process that has no id yet."""
+        return RunRecord(
+            ProcessId(0, 0.0, ""),
             self.url,
             plan.model,
             plan.path,
@@ -181,5 +191,10 @@ class CoordinatorProcess:
             self.key,
             order,
             plan.layer_kv_bytes,
+            token,
         )
-        runs.write_run(self._state_dir, self.port, record)
+
+
+def _by_token(token: str) -> ProcessId | None:
+    """The process of a run that was killed before it could write down which one it is."""
+    return process.with_variable(TOKEN_VARIABLE, token) if token else None

@@ -204,6 +204,19 @@ def take_over(identity: ProcessId) -> Running | None:
     return Running(identity, None) if is_same(identity) else None
 
 
+def with_variable(name: str, value: str) -> ProcessId | None:
+    """The process that was started with that in its environment: the oldest, the others are its
+    children."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            if process.environ().get(name) == value:
+                found.append(process)
+    with suppress(psutil.Error, ValueError):
+        return identify(min(found, key=lambda p: p.create_time()).pid)
+    return None
+
+
 def identify(pid: int) -> ProcessId | None:
     """The identity of a running process."""
     with suppress(psutil.Error):

@@ -20,7 +20,10 @@ from sollol_tui.io.process import ProcessId, identify, is_same
 
 
 class RunRecord(NamedTuple):
-    """A coordinator that was started: its process, and what it was started with."""
+    """A coordinator that was started: its process, and what it was started with.
+
+    It is written before the start, with 0 as the process' id, and again after it.
+    """
 
     process: ProcessId
     url: str
@@ -32,6 +35,7 @@ class RunRecord(NamedTuple):
     api_key: str = ""
     order: Order | None = None  # what was asked for
     layer_kv_bytes: tuple[int, ...] = ()  # as planned
+    token: str = ""  # in the process' environment: proves it, when its id was not yet written
 
 
 def runs_dir(state_dir: Path) -> Path:
@@ -165,6 +169,7 @@ def _from_json(raw: dict[str, Any]) -> RunRecord:
         api_key=str(raw.get("api_key", "")),
         order=_order(raw.get("order")),
         layer_kv_bytes=tuple(map(int, raw.get("layer_kv_bytes", ()))),
+        token=str(raw.get("token", "")),
     )
 
 
