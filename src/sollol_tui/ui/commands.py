@@ -23,6 +23,7 @@ from sollol_tui.ui.arguments import (
 )
 from sollol_tui.ui.command import Command, Run
 from sollol_tui.ui.coordinator_commands import COORDINATOR_COMMANDS
+from sollol_tui.ui.parallel_command import PARALLEL
 from sollol_tui.ui.refused import Refused
 
 if TYPE_CHECKING:
@@ -298,6 +299,7 @@ COMMANDS: tuple[Command, ...] = (
         lambda app, _: app.dashboard.bring_chat().new_chat(),
         words=("clear",),
     ),
+    PARALLEL,
     Command(
         "stop",
         "Stop",

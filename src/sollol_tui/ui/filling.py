@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from textual.dom import DOMNode
 from textual.widget import Widget
 
-from sollol_tui.core.state import ClusterSnapshot
+from sollol_tui.core.parallel import Wish, recognise, wants_parallel
+from sollol_tui.core.state import ClusterSnapshot, NodeStatus
 from sollol_tui.engine.engine import Engine
 from sollol_tui.engine.ledger import Sample
 from sollol_tui.ui.hints import TITLES
@@ -73,6 +74,12 @@ class Panes:
         else:
             pane.border_title = painted(line)
 
+    def _wish(self, prompt: str) -> tuple[Wish, int]:
+        """Whether a question is to be answered in parts at once, and by how many nodes."""
+        nodes = sum(n.status is NodeStatus.UP for n in self._engine.store.snapshot.nodes)
+        setting = self._engine.settings.parallel_answers
+        return wants_parallel(setting, recognise(prompt), nodes), nodes
+
     def make_chat(self) -> ChatPanel:
         """The chat in its place. It is a fifth of the screen's cost, so it is not in the first
         frame: its modules are imported here."""
@@ -84,6 +91,8 @@ class Panes:
             ascii_only=self._ascii,
             id="chat",
         )
+        self.chat.conversation.ask_parallel = self._engine.ask_parallel
+        self.chat.conversation.wish = self._wish
         self.by_name["chat"] = self.chat
         self._title("chat")
         self._show_models(self._engine.store.snapshot)

@@ -13,15 +13,17 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.worker import Worker, WorkerState
 
-from sollol_tui.core.asks import AskEvent, AskRequest
+from sollol_tui.core.asks import AskEvent, AskRequest, Said
 from sollol_tui.core.faults import Fault, FaultKind
+from sollol_tui.core.parallel import Wish
 from sollol_tui.core.plain import plain_block
-from sollol_tui.ui.chat import session
+from sollol_tui.ui.chat import sentences, session
 from sollol_tui.ui.chat.session import ChatSession, Show, Turn
 from sollol_tui.ui.messages import CopyAsked, Told
 from sollol_tui.ui.widgets.transcript import MessageHandle, Transcript
 
 Ask: TypeAlias = Callable[[AskRequest], AsyncIterator[AskEvent]]
+AskParallel: TypeAlias = Callable[[AskRequest, int], AsyncIterator[Said]]
 
 _NO_END = Fault(FaultKind.CUT, "it ended without its proper end")
 
@@ -69,6 +71,9 @@ class Conversation(Widget):
         self.session = ChatSession(conversation or _new_id())
         self.transcript = Transcript(ascii_only=ascii_only)
         self._ask = ask
+        self.ask_parallel: AskParallel | None = None  # has an answer written in so many parts
+        self.wish: Callable[[str], tuple[Wish, int]] = lambda _: ("no", 0)  # and on so many nodes
+        self.next_parts: int | None = None  # of the next answer; 0: as many as suit
         self._clock = clock
         self._turns = dict[MessageHandle, Turn]()
         self._writing: MessageHandle | None = None  # the answer that is being written
@@ -91,7 +96,20 @@ class Conversation(Widget):
         self._writing = self.transcript.add_message("assistant", header)
         self._turns[self._writing] = self.session.turns[-1]
         self.transcript.follow()
-        self._worker = self._answer(request, self._writing)
+        parts = self._parts_of(text, self._writing)
+        if parts is None or self.ask_parallel is None:
+            events: AsyncIterator[Said] = self._ask(request)
+        else:
+            events = self.ask_parallel(request, parts)
+        self._worker = self._answer(events, self._writing)
+
+    def _parts_of(self, text: str, handle: MessageHandle) -> int | None:
+        """How many parts the answer is written in, None for one; says when more would help."""
+        parts, self.next_parts = self.next_parts, None
+        wish, nodes = self.wish(text) if parts is None else ("no", 0)
+        if wish == "offer":
+            handle.mark(sentences.notice(f"/parallel answers it on {nodes} nodes at once"))
+        return 0 if wish == "run" else parts
 
     def stop(self) -> None:
         """Stop the answer; what came of it stays, marked."""
@@ -110,8 +128,7 @@ class Conversation(Widget):
     # An answer
 
     @work(group="chat", exclusive=True, exit_on_error=False, description="an answer")
-    async def _answer(self, request: AskRequest, handle: MessageHandle) -> None:
-        events = self._ask(request)
+    async def _answer(self, events: AsyncIterator[Said], handle: MessageHandle) -> None:
         try:
             async for event in events:
                 self._show(handle, self.session.apply(event, self._clock()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sollol_tui.core import units
-from sollol_tui.core.asks import Failed, Finished, RouteDecision, Waiting
+from sollol_tui.core.asks import Failed, Finished, PartMoved, RouteDecision, Waiting
 from sollol_tui.core.faults import Fault, FaultKind
 from sollol_tui.core.ids import COORDINATOR_PORT, OLLAMA_PORT, short_name
 from sollol_tui.ui.text import Line, Span, clean
@@ -149,3 +149,14 @@ _ADVICE = {
 
 def _short_time(seconds: float) -> str:
     return f"{seconds:.2f} s" if seconds < 9.995 else units.duration(seconds)
+
+
+def writers(parts: Sequence[PartMoved], passed_s: float) -> str:
+    """`1 gpu-rig 43 tok · 2 spark 12 tok · 3 waiting · 4.0 s`."""
+    told = [
+        f"{p.part + 1} {clean(p.target) or p.state}"
+        + (f" {p.tokens} tok" if p.tokens else "")
+        + (f" {p.state}" if p.target and p.state in ("done", "failed") else "")
+        for p in parts
+    ]
+    return " · ".join([*told, units.duration(passed_s)])

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Literal, NamedTuple, TypeAlias
 
 from sollol_tui.core.asks import (
-    AskEvent,
     AskRequest,
     ChatMessage,
     ChatOptions,
@@ -16,8 +15,11 @@ from sollol_tui.core.asks import (
     Failed,
     Finished,
     Notice,
+    PartMoved,
+    PartPlanned,
     Routed,
     RouteDecision,
+    Said,
     Seam,
     Thinking,
     Waiting,
@@ -89,6 +91,7 @@ class Turn:
         self.first_token_s: float | None = None
         self.last_token_s = now_s
         self.thinking_s: float | None = None  # since when it thinks
+        self.writers = list[PartMoved]()  # of its parts, when several write it at once
         self._parts = list[str]()
 
     @property
@@ -199,7 +202,7 @@ class ChatSession:
 
     # Answers
 
-    def apply(self, event: AskEvent, now_s: float) -> tuple[Show, ...]:
+    def apply(self, event: Said, now_s: float) -> tuple[Show, ...]:
         """What the transcript shall show of an event. Events after the end show nothing."""
         turn = self.current
         if turn is None:
@@ -218,6 +221,12 @@ class ChatSession:
                 return (ShowNotice(sentences.notice(text)),)
             case Seam():
                 return (*_unfolded(turn, now_s), ShowSeam(sentences.seam(turn.target_name)))
+            case PartPlanned(titles):
+                turn.writers = [PartMoved(i, "waiting", "", 0) for i in range(len(titles))]
+                return ()
+            case PartMoved():
+                turn.writers[event.part] = event
+                return ()
             case Finished():
                 return self._finished(turn, event, now_s)
             case Failed():
@@ -264,6 +273,8 @@ class ChatSession:
         if turn is None:
             return ""
         passed_s = now_s - turn.started_s
+        if turn.writers:
+            return sentences.writers(turn.writers, passed_s)
         if turn.first_token_s is None:
             if turn.waiting is not None:
                 passed_s = turn.waiting.age_s + now_s - turn.waiting_s
