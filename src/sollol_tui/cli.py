@@ -117,9 +117,10 @@ def _demo(arguments: Arguments) -> int:
 
 
 def _run_screen(settings: Settings, state_dir: Path, *, demo: bool) -> int:
+    from sollol_tui.io.paths import data_dir
     from sollol_tui.ui.app import run_screen
 
-    return run_screen(settings, state_dir, demo)
+    return run_screen(settings, state_dir, demo, None if demo else data_dir())
 
 
 def _has_terminal() -> bool:

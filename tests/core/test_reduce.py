@@ -94,6 +94,12 @@ def test_sources_are_merged_and_a_target_goes_with_its_last_source() -> None:
     assert folded(TargetsFound("config"), start=snapshot).nodes == ()
 
 
+def test_the_weight_of_the_settings_outlives_what_others_say() -> None:
+    heavy = TargetsFound("config", (FoundNode(NODE, "config", weight=2.5),))
+    snapshot = folded(heavy, TargetsFound("redis", (FoundNode(NODE, "redis"),)))
+    assert snapshot.nodes[0].weight == 2.5
+
+
 def test_a_target_in_use_stays_when_nobody_names_it() -> None:
     busy = folded(RequestClaimed("r1", NODE, "m", 0.0), start=found())
     assert folded(TargetsFound("config"), start=busy).nodes[0].url == NODE

@@ -27,7 +27,7 @@ class FailingApp(app_module.SollolApp):
 def main() -> int:
     state_dir, *how = sys.argv[1:]
 
-    def still(_settings: Settings, _state_dir: Path | None) -> Engine:
+    def still(_settings: Settings, _state_dir: Path | None, **_: object) -> Engine:
         engine = StillEngine(BROKEN if how == ["broken"] else FULL)
         if how == ["worker"]:
             engine.failure = RuntimeError("the engine broke")

@@ -79,6 +79,7 @@ class FoundNode(NamedTuple):
     gpu: str = ""
     vram_total_bytes: int | None = None
     vram_free_bytes: int | None = None
+    weight: float = 1.0  # of the settings
 
 
 class FoundBackend(NamedTuple):

@@ -76,6 +76,7 @@ def _new_node(found: FoundNode, snapshot: ClusterSnapshot) -> NodeState:
 def _tell_node(state: NodeState, found: FoundNode) -> NodeState:
     return state._replace(
         name=found.name or state.name,
+        weight=found.weight if found.weight != 1.0 else state.weight,
         gpu=found.gpu or state.gpu,
         vram_total_bytes=_first(found.vram_total_bytes, state.vram_total_bytes),
         vram_free_bytes=_first(found.vram_free_bytes, state.vram_free_bytes),

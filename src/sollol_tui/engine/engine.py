@@ -308,7 +308,7 @@ class Engine:
 
 def _named_in(settings: Settings) -> Iterator[TargetsFound]:
     """What the settings name, source by source."""
-    nodes = [FoundNode(n.url, n.source, n.name) for n in settings.nodes]
+    nodes = [FoundNode(n.url, n.source, n.name, weight=n.weight) for n in settings.nodes]
     backends = [FoundBackend(b.address, b.source) for b in settings.backends]
     coordinators = [FoundCoordinator(c.url, c.source, c.name) for c in settings.coordinators]
     sources = [f.source for f in nodes] + [f.source for f in backends]

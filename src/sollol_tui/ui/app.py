@@ -176,8 +176,13 @@ class SollolApp(BaseApp):
         self.tell(f"Copied {clean(message.what, 60)}.")
 
 
-def run_screen(settings: Settings, state_dir: Path | None, demo: bool = False) -> int:
-    """Show the cluster until the person leaves; returns the exit code (0, or why it ended)."""
-    app = SollolApp(Engine(settings, state_dir), state_dir, demo=demo)
+def run_screen(
+    settings: Settings, state_dir: Path | None, demo: bool = False, data_dir: Path | None = None
+) -> int:
+    """Show the cluster until the person leaves; returns the exit code (0, or why it ended).
+
+    The record of requests and chats is kept in `data_dir`; None keeps nothing.
+    """
+    app = SollolApp(Engine(settings, state_dir, data_dir=data_dir), state_dir, demo=demo)
     app.run(mouse=settings.mouse)
     return app.return_code or 0
