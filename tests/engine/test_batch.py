@@ -99,9 +99,12 @@ async def test_a_node_that_dies_in_mid_batch_costs_no_prompt() -> None:
         assert {r.outcome for r in many.results} == {"complete"}
 
 
-async def test_a_prompt_that_always_fails_while_others_are_answered_has_failed() -> None:
+async def test_a_prompt_that_always_fails_while_others_are_answered_has_failed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(batch, "RESTS_S", (0.05, 0.5))
     async with (
-        fakes.node(models=[MODEL]) as good,
+        fakes.node(models=[MODEL], answer="fine") as good,
         fakes.node(models=["qwen3:8b"], faults=Faults(error_after=0)) as bad,
         running(settings_for((good.url, bad.url))) as engine,
     ):
