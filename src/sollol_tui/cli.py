@@ -87,14 +87,14 @@ def _understood(argv: Sequence[str]) -> int:
 
 
 def _screen(arguments: Arguments | None) -> int:
-    from sollol_tui.io.paths import state_dir
+    from sollol_tui.io.paths import data_dir, state_dir
     from sollol_tui.io.settings_file import load_settings
 
     flags = arguments.flags if arguments else ()
     resolved = load_settings(os.environ, flags, arguments.config if arguments else None)
     if not _has_terminal():
         return _wrong('the screen needs a terminal; "sollol-tui status" does without')
-    return _run_screen(resolved.settings, state_dir(), demo=False)
+    return _run_screen(resolved.settings, state_dir(), data_dir(), demo=False)
 
 
 def _demo(arguments: Arguments) -> int:
@@ -111,16 +111,15 @@ def _demo(arguments: Arguments) -> int:
         return EXIT_NO_DEMO
     try:
         settings = with_look(cluster.settings, os.environ, arguments.flags)
-        return with_passing_dir(lambda place: _run_screen(settings, place, demo=True))
+        return with_passing_dir(lambda place: _run_screen(settings, place, place, demo=True))
     finally:
         cluster.close()
 
 
-def _run_screen(settings: Settings, state_dir: Path, *, demo: bool) -> int:
-    from sollol_tui.io.paths import data_dir
+def _run_screen(settings: Settings, state_dir: Path, data_dir: Path, *, demo: bool) -> int:
     from sollol_tui.ui.app import run_screen
 
-    return run_screen(settings, state_dir, demo, None if demo else data_dir())
+    return run_screen(settings, state_dir, demo, data_dir)
 
 
 def _has_terminal() -> bool:

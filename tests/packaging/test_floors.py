@@ -40,6 +40,8 @@ LATE = (
     "sollol_tui.ui.markdown",
     "importlib.metadata",
     "sollol_tui.engine.runtime",
+    "sqlite3",
+    "sollol_tui.ui.screens.sessions",
     "sollol_tui.ui.screens.help",
     "sollol_tui.ui.screens.mode_picker",
     "sollol_tui.ui.screens.detail",

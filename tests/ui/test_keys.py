@@ -49,6 +49,7 @@ DEEDS: dict[str, list[tuple[str, Callable[[SollolApp], bool]]]] = {
     "filter": [("slash", opened("FilterLine"))],
     "mode": [("m", opened("ModePicker"))],
     "mode.anywhere": [("ctrl+o", opened("ModePicker"))],
+    "sessions": [("ctrl+r", lambda app: any("kept" in n.message for n in app._notifications))],
     "sort": [("s", lambda app: nodes(app).sort[0] == "status")],
     "reverse": [("s,S", lambda app: nodes(app).sort == ("status", True))],
     "zoom": [("z", lambda app: app.dashboard.has_class("-zoomed"))],

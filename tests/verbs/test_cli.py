@@ -31,7 +31,7 @@ COSTLY = (
 START_WITHOUT_SCREEN = """
 import sys, types
 screen = types.ModuleType("sollol_tui.ui.app")
-screen.run_screen = lambda settings, state_dir, demo: 7
+screen.run_screen = lambda settings, state_dir, demo, data_dir: 7
 sys.modules["sollol_tui.ui"] = types.ModuleType("sollol_tui.ui")
 sys.modules["sollol_tui.ui.app"] = screen
 from sollol_tui import cli

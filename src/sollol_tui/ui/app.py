@@ -160,7 +160,7 @@ class SollolApp(BaseApp):
         giving.give_line(self, line)
 
     def on_conversation_decision_wanted(self, event: Conversation.DecisionWanted) -> None:
-        dialogs.show_decision(self, event.decision_id)
+        dialogs.show_decision(self, event.decision)
 
     @on(CommandGiven)
     def give_command(self, message: CommandGiven) -> None:

@@ -21,6 +21,7 @@ from sollol_tui.ui.arguments import (
     target_choices,
     theme_choices,
 )
+from sollol_tui.ui.chat_commands import CHAT_COMMANDS
 from sollol_tui.ui.command import Command, Run
 from sollol_tui.ui.coordinator_commands import COORDINATOR_COMMANDS
 from sollol_tui.ui.parallel_command import PARALLEL
@@ -292,13 +293,7 @@ COMMANDS: tuple[Command, ...] = (
         words=("models",),
         choices=model_choices,
     ),
-    Command(
-        "new",
-        "New chat",
-        "Forget the conversation and begin another",
-        lambda app, _: app.dashboard.bring_chat().new_chat(),
-        words=("clear",),
-    ),
+    *CHAT_COMMANDS,
     PARALLEL,
     Command(
         "stop",

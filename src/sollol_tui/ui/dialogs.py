@@ -16,6 +16,7 @@ from sollol_tui.ui.messages import CopyAsked
 from sollol_tui.ui.refused import Refused
 
 if TYPE_CHECKING:
+    from sollol_tui.core.asks import RouteDecision
     from sollol_tui.ui.app import SollolApp
     from sollol_tui.ui.screens.detail import Describe
     from sollol_tui.ui.subjects import Subject
@@ -94,14 +95,10 @@ def use_model(app: SollolApp, model: str) -> str:
     return f"{model} answers from the next question on."
 
 
-def show_decision(app: SollolApp, decision_id: str) -> None:
+def show_decision(app: SollolApp, decision: RouteDecision) -> None:
     """Where a question went and why."""
     from sollol_tui.ui.panes.events import decision_lines
 
-    decision = app.engine.store.decision(decision_id)
-    if decision is None:
-        app.tell("That decision is no longer kept: only the last thousand are.", refused=True)
-        return
     lines = decision_lines(decision, app.engine.settings.ascii)
     show_detail(app, "Routing decision", lambda _snapshot, _now_s: lines)
 

@@ -93,6 +93,11 @@ class Panes:
         )
         self.chat.conversation.ask_parallel = self._engine.ask_parallel
         self.chat.conversation.wish = self._wish
+        if self._engine.chats is not None:
+            from sollol_tui.ui.chat.keeping import Keeper
+
+            store = self._engine.store
+            self.chat.conversation.keeper = Keeper(self._engine.chats, store.now_s)
         self.by_name["chat"] = self.chat
         self._title("chat")
         self._show_models(self._engine.store.snapshot)

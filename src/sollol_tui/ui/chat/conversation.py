@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import TypeAlias
 
 from textual import on, work
@@ -13,11 +13,12 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.worker import Worker, WorkerState
 
-from sollol_tui.core.asks import AskEvent, AskRequest, Said
+from sollol_tui.core.asks import AskEvent, AskRequest, RouteDecision, Said
 from sollol_tui.core.faults import Fault, FaultKind
 from sollol_tui.core.parallel import Wish
 from sollol_tui.core.plain import plain_block
 from sollol_tui.ui.chat import sentences, session
+from sollol_tui.ui.chat.keeping import Keeper, end_lines
 from sollol_tui.ui.chat.session import ChatSession, Show, Turn
 from sollol_tui.ui.messages import CopyAsked, Told
 from sollol_tui.ui.widgets.transcript import MessageHandle, Transcript
@@ -47,9 +48,10 @@ class Conversation(Widget):
     class DecisionWanted(Message):
         """The record of a routing decision is to be shown."""
 
-        def __init__(self, decision_id: str) -> None:
+        def __init__(self, decision: RouteDecision) -> None:
             super().__init__()
-            self.decision_id = decision_id
+            self.decision = decision
+            self.decision_id = decision.id
 
     class Crashed(Message):
         """A bug ended an answer."""
@@ -70,6 +72,7 @@ class Conversation(Widget):
         super().__init__(id=id)
         self.session = ChatSession(conversation or _new_id())
         self.transcript = Transcript(ascii_only=ascii_only)
+        self.keeper: Keeper | None = None  # None: nothing is kept
         self._ask = ask
         self.ask_parallel: AskParallel | None = None  # has an answer written in so many parts
         self.wish: Callable[[str], tuple[Wish, int]] = lambda _: ("no", 0)  # and on so many nodes
@@ -96,6 +99,8 @@ class Conversation(Widget):
         self._writing = self.transcript.add_message("assistant", header)
         self._turns[self._writing] = self.session.turns[-1]
         self.transcript.follow()
+        if self.keeper is not None:
+            self.keeper.began(self.session, request, self._clock())
         parts = self._parts_of(text, self._writing)
         if parts is None or self.ask_parallel is None:
             events: AsyncIterator[Said] = self._ask(request)
@@ -125,6 +130,24 @@ class Conversation(Widget):
         self._turns.clear()
         self.transcript.clear()
 
+    def reopen(self, earlier: ChatSession) -> None:
+        """Go on with a conversation of before, in the place of this one."""
+        self.clear()
+        self.session = earlier
+        for turn in earlier.turns:
+            self.transcript.add_message("user", (), turn.prompt).finish()
+            header = sentences.header(turn.model, turn.decisions)
+            handle = self.transcript.add_message("assistant", header)
+            self._turns[handle] = turn
+            self._show(handle, _shows_of(turn))
+        self.transcript.follow()
+
+    def on_unmount(self) -> None:
+        """The program ends: what came of the answer is kept."""
+        if self.is_streaming:
+            self.session.stop(self._clock())
+            self._keep_end()
+
     # An answer
 
     @work(group="chat", exclusive=True, exit_on_error=False, description="an answer")
@@ -132,6 +155,8 @@ class Conversation(Widget):
         try:
             async for event in events:
                 self._show(handle, self.session.apply(event, self._clock()))
+                if self.keeper is not None:
+                    self.keeper.moved(self.session, self._clock())
                 if not self.is_streaming:  # that was the end, whatever the iterator does
                     break
         finally:
@@ -156,9 +181,14 @@ class Conversation(Widget):
     def _end(self) -> None:
         if self._writing is not None:
             turn, self._writing = self._turns[self._writing], None
+            self._keep_end()
             self.post_message(self.Ended(turn))
 
-    def _show(self, handle: MessageHandle, shows: tuple[Show, ...]) -> None:
+    def _keep_end(self) -> None:
+        if self.keeper is not None:
+            self.keeper.ended(self.session)
+
+    def _show(self, handle: MessageHandle, shows: Iterable[Show]) -> None:
         for show in shows:
             match show:
                 case session.ShowText(text):
@@ -183,8 +213,8 @@ class Conversation(Widget):
     def use_message(self, event: Transcript.Chosen) -> None:
         event.stop()
         handle, turn = event.handle, self._turns.get(event.handle)
-        if event.what == "decision" and turn is not None and turn.decision_id is not None:
-            self.post_message(self.DecisionWanted(turn.decision_id))
+        if event.what == "decision" and turn is not None and turn.decisions:
+            self.post_message(self.DecisionWanted(turn.decisions[-1]))
         elif event.what == "answer":
             self.post_message(CopyAsked(plain_block(handle.source), "the answer"))
         elif event.what == "code":
@@ -203,6 +233,20 @@ class Conversation(Widget):
         self._copied = handle, number
         what = f"code block {number + 1} of {len(blocks)}" if len(blocks) > 1 else "the code"
         self.post_message(CopyAsked(blocks[number], what))
+
+
+def _shows_of(turn: Turn) -> Iterator[Show]:
+    """What the transcript shall show of an answer of before."""
+    if turn.thoughts:
+        yield session.ShowThought("".join(turn.thoughts))
+        yield session.FoldThought(sentences.thought_label(turn.thought_s))
+    text, begin = turn.answer, 0
+    for at_chars, words in turn.seams:
+        yield session.ShowText(text[begin:at_chars])
+        yield session.ShowSeam(words)
+        begin = at_chars
+    yield session.ShowText(text[begin:])
+    yield session.ShowEnd(end_lines(turn))
 
 
 def _new_id() -> str:

@@ -92,6 +92,12 @@ class Turn:
         self.last_token_s = now_s
         self.thinking_s: float | None = None  # since when it thinks
         self.writers = list[PartMoved]()  # of its parts, when several write it at once
+        self.thoughts = list[str]()
+        self.thought_s = 0.0  # how long it thought
+        self.seams = list[tuple[int, str]]()  # characters before it, and its words
+        self.ended_s = now_s
+        self.tries = 1
+        self.finished: Finished | None = None
         self._parts = list[str]()
 
     @property
@@ -220,7 +226,7 @@ class ChatSession:
             case Notice(text):
                 return (ShowNotice(sentences.notice(text)),)
             case Seam():
-                return (*_unfolded(turn, now_s), ShowSeam(sentences.seam(turn.target_name)))
+                return (*_unfolded(turn, now_s), _seamed(turn))
             case PartPlanned(titles):
                 turn.writers = [PartMoved(i, "waiting", "", 0) for i in range(len(titles))]
                 return ()
@@ -248,10 +254,11 @@ class ChatSession:
 
     def _finished(self, turn: Turn, event: Finished, now_s: float) -> tuple[Show, ...]:
         line = sentences.finished(event, turn.figures(now_s))
+        turn.finished, turn.tries = event, event.tries
         return self._end(turn, event.outcome, (line,), now_s)
 
     def _failed(self, turn: Turn, event: Failed, now_s: float) -> tuple[Show, ...]:
-        turn.fault = event.fault
+        turn.fault, turn.tries = event.fault, event.tries
         if event.fault.kind is FaultKind.STOPPED:
             return self.stop(now_s)
         lines = sentences.failed(event, _name_of(turn, event.target), turn.has_text)
@@ -261,7 +268,7 @@ class ChatSession:
         self, turn: Turn, outcome: Outcome, lines: tuple[Line, ...], now_s: float
     ) -> tuple[Show, ...]:
         shows = _unfolded(turn, now_s)
-        turn.outcome = outcome
+        turn.outcome, turn.ended_s = outcome, now_s
         self.is_held = bool(self.queue) and outcome not in ("complete", "length")
         return (*shows, ShowEnd(lines))
 
@@ -307,13 +314,21 @@ def _thought(turn: Turn, event: Thinking, now_s: float) -> tuple[Show, ...]:
     if turn.thinking_s is None:
         turn.thinking_s = now_s
     turn.count(event.tokens, now_s)
+    turn.thoughts.append(event.text)
     return (ShowThought(event.text),)
+
+
+def _seamed(turn: Turn) -> Show:
+    words = sentences.seam(turn.target_name)
+    turn.seams.append((len(turn.answer), words))
+    return ShowSeam(words)
 
 
 def _unfolded(turn: Turn, now_s: float) -> tuple[Show, ...]:
     """The answer begins, or ends: what was thought is folded."""
     if turn.thinking_s is None:
         return ()
+    turn.thought_s += now_s - turn.thinking_s
     label = sentences.thought_label(now_s - turn.thinking_s)
     turn.thinking_s = None
     return (FoldThought(label),)
