@@ -16,6 +16,7 @@ WAY = ("probing", "starting", "connecting", "loading", "warming", "ready")
 """The phases of a start (`core.lifecycle.Phase`), in their order."""
 
 _BAR_CELLS = 24
+NEARLY = 0.95
 _EVIDENCE_LINES = 2
 
 
@@ -64,7 +65,7 @@ def _time(coordinator: CoordinatorState, now_s: float) -> tuple[Span, ...]:
     left_s = left_to_load_s(coordinator, now_s) if comes else None
     if left_s is None:
         return (so_far,)
-    if left_s < 1 and coordinator.progress is not None:
+    if left_s < 1 and (coordinator.progress or 0.0) > NEARLY:
         return (so_far, (" · nearly there", ""))
     if left_s <= 0:
         last = units.span(coordinator.expected_s)
