@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import pytest
 from textual.pilot import Pilot
 
@@ -9,6 +13,7 @@ from sollol_tui.core.ids import parse_backend_address
 from sollol_tui.core.problems import Cause, Problem
 from sollol_tui.core.settings import Settings
 from sollol_tui.core.state import ClusterSnapshot, CoordinatorStatus, Mode, Owner
+from sollol_tui.engine.store import Store
 from sollol_tui.io.blobs import ListedModel
 from sollol_tui.ui.app import SollolApp
 from sollol_tui.ui.commands import BY_WORD
@@ -448,6 +453,30 @@ async def test_who_cannot_be_asked_leaves_it_running(setting: str, stays: bool |
     async with SollolApp(engine).run_test(size=(80, 24)) as pilot:
         await until_shown(pilot, "first entry")
         await until(pilot, lambda: engine.stays is stays)
+
+
+class EndsSlowly(StillEngine):
+    """It has much to end in order."""
+
+    has_ended = False
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Store]:
+        try:
+            yield self.store
+        finally:
+            for _ in range(200):
+                await asyncio.sleep(0)
+            self.has_ended = True
+
+
+async def test_the_program_ends_after_its_engine_has_ended() -> None:
+    """Else a coordinator that is being stopped would be left between two signals."""
+    engine = EndsSlowly(FULL)
+    async with SollolApp(engine).run_test(size=(80, 24)) as pilot:
+        await until_shown(pilot, "first entry")
+        await until(pilot, lambda: engine.stays is True)
+    assert engine.has_ended
 
 
 def test_the_words_of_the_table_reach_each_command() -> None:
