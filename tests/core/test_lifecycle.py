@@ -7,7 +7,9 @@ from itertools import pairwise
 import pytest
 
 from sollol_tui.core.lifecycle import (
+    FAILURE_WINDOW_S,
     FAILURES_TO_QUARANTINE,
+    QUARANTINE_S,
     Phase,
     RestartHistory,
     load_deadline_s,
@@ -17,6 +19,7 @@ from sollol_tui.core.lifecycle import (
     problem_event_json,
     remaining_s,
     status_of,
+    tries_again,
 )
 from sollol_tui.core.problems import Cause, Problem
 from sollol_tui.core.state import CoordinatorStatus as Status
@@ -165,3 +168,31 @@ def test_the_words_of_the_phases_are_the_promised_ones() -> None:
         "quarantined"
     )
     assert [p.value for p in Phase] == words.split()
+
+
+@pytest.mark.parametrize("cause", Cause)
+def test_what_needs_a_person_is_never_tried_again_and_what_served_is_wanted_back(
+    cause: Cause,
+) -> None:
+    hopeless = cause.value.startswith(("no_", "model_", "port_"))
+    assert tries_again(cause, served=True, ran=True) is not hopeless
+    backend = cause in {
+        Cause.BACKEND_LOST,
+        Cause.BACKEND_REFUSED,
+        Cause.BACKEND_BUSY,
+        Cause.BACKEND_UNREACHABLE,
+    }
+    assert tries_again(cause, served=False, ran=True) is backend
+    assert not tries_again(cause, served=False, ran=False)
+
+
+def test_the_first_lost_backend_costs_no_wait_and_the_fifth_failure_is_a_quarantine() -> None:
+    history, lost, crashed = RestartHistory(), [], []
+    for number in range(FAILURES_TO_QUARANTINE):
+        history = history.failed(float(number))
+        lost.append(history.pause_s(Cause.BACKEND_LOST))
+        crashed.append(history.pause_s(Cause.COORDINATOR_CRASHED))
+    assert lost == [0, 1, 2, 4, QUARANTINE_S]
+    assert crashed == [1, 2, 4, 8, QUARANTINE_S]
+    later = history.failed(FAILURE_WINDOW_S + 100.0)
+    assert later.pause_s(Cause.COORDINATOR_CRASHED) == 1, "what is long ago does not count"

@@ -113,6 +113,16 @@ def test_the_server_behind_a_script_of_ours_is_ours() -> None:
     assert [b.status for b in snapshot.backends] == [BackendStatus.ATTACHED, BackendStatus.DOWN]
 
 
+def test_connections_that_close_while_it_starts_are_no_lost_backends() -> None:
+    """It opens and closes a dozen to each backend before the one that lasts."""
+    closing = STRANGER._replace(pid=7, backends=(ONE, TWO), lost=(TWO,))
+    seen = ProcessesSeen(11.0, ((URL, closing),), frozenset({7}))
+    for phase in (Phase.CONNECTING, Phase.LOADING):
+        starting = after(step(phase, 10.0, 7, backends=(ONE, TWO)), start=listed())
+        statuses = {b.status for b in after(seen, start=starting).backends}
+        assert statuses == {BackendStatus.ATTACHED}
+
+
 def test_while_it_starts_nothing_that_a_look_says_counts() -> None:
     for phase in (Phase.CONNECTING, Phase.LOADING):
         snapshot = after(step(phase, 10.0, 7), start=listed())

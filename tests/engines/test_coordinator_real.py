@@ -603,34 +603,38 @@ async def test_after_fifty_random_blows_it_serves_and_nothing_is_left_behind(
 
 
 async def blow(lived: Life, backends: list[RpcBackend], chance: random.Random) -> list[int]:
-    """One of many things that go wrong; the exit codes of backends that ended since the last."""
-    ends = []
+    """One of many things that go wrong, mostly to what is in use; exit codes of backends."""
     for backend in backends:
-        if not backend.running:
-            ends.append(backend.wait_exit())
-            if chance.random() < 0.6:
-                await asyncio.to_thread(backend.start)
+        if not backend.running and chance.random() < 0.7:
+            await asyncio.to_thread(backend.start)
+    state = lived.engine.store.snapshot.coordinator(lived.url)
+    used = state.backends if state is not None else ()
     running = [b for b in backends if b.running]
-    pid = lived.engine.store.snapshot.coordinator(lived.url)
-    kind = chance.choice(["backend", "backend", "coordinator", "stop"])
-    if kind == "coordinator" and pid is not None and pid.pid is not None:
+    victims = [b for b in running if b.address in used] or running
+    kind = chance.choice(["backend", "backend", "coordinator", "hang", "again"])
+    if kind == "coordinator" and state is not None and state.pid is not None:
         with suppress(ProcessLookupError):
-            os.kill(pid.pid, signal.SIGKILL)
+            os.kill(state.pid, signal.SIGKILL)
     elif kind == "backend" and len(running) > 1:
-        chance.choice(running).kill()
-    elif kind == "stop" and running:
-        stopped = chance.choice(running)
-        stopped.kill(signal.SIGSTOP)
-        await asyncio.wait({asyncio.ensure_future(asyncio.sleep(chance.uniform(0.1, 1.0)))})
-        stopped.kill(signal.SIGCONT)
-    return ends
+        victim = chance.choice(victims)
+        victim.kill()
+        return [await asyncio.to_thread(victim.wait_exit)]
+    elif kind == "hang" and victims:
+        victim = chance.choice(victims)
+        victim.kill(signal.SIGSTOP)
+        never = asyncio.get_running_loop().create_future()
+        await asyncio.wait({never}, timeout=chance.uniform(0.1, 3.0))
+        victim.kill(signal.SIGCONT)
+    elif kind == "again":
+        await lived.engine.start_coordinator(Order(SMALL))
+    return []
 
 
 async def until_settled(lived: Life) -> None:
-    """Until it serves, whatever was done to it."""
+    """Until it serves, whatever was done to it; nobody waits out a pause in a test."""
 
     def settled(state: CoordinatorState) -> bool:
-        if state.retry_at_s is not None:
+        if state.phase in {Phase.FAILED, Phase.QUARANTINED}:
             lived.engine.retry_coordinator()
         return state.status is CoordinatorStatus.READY
 

@@ -21,6 +21,7 @@ from sollol_tui.core.state import (
 )
 from sollol_tui.core.supervised import (
     is_anothers,
+    lost_of,
     of_another,
     told_by_supervisor,
     with_own_process,
@@ -189,7 +190,7 @@ def _with_process(
         pid=process.pid,
         owner=Owner.OURS if process.pid in event.ours else Owner.ADOPTED,
         backends=process.backends,
-        lost_backends=process.lost,
+        lost_backends=lost_of(base, process),
         started_at_s=process.started_at_s,
         model=base.model or process.alias,
         model_path=base.model_path or process.model_path,

@@ -154,11 +154,14 @@ class RestartHistory(NamedTuple):
         return self.failed_at_s[-1] + pause_s
 
     def pause_s(self, cause: Cause) -> float:
-        """How long to wait after the last failure; a first lost backend costs no wait."""
+        """How long to wait after the last failure.
+
+        Nothing for the first, when a backend was to blame: the next plan is made without it.
+        """
         failures = len(self.failed_at_s)
         if self.gives_up:
             return QUARANTINE_S
-        return next_backoff_s(failures - 1 if cause is Cause.BACKEND_LOST else failures)
+        return next_backoff_s(failures - 1 if cause in _OTHERS_MAY_CARRY_IT else failures)
 
     def wait_s(self, now_s: float) -> float:
         """How long until the next start; 0 when it is due."""

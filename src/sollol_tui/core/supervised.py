@@ -8,7 +8,7 @@ from __future__ import annotations
 from sollol_tui.core.events import CoordinatorStepped
 from sollol_tui.core.faults import Fault, FaultKind
 from sollol_tui.core.holding import hold_backends, vanished
-from sollol_tui.core.ids import CoordinatorUrl
+from sollol_tui.core.ids import BackendAddress, CoordinatorUrl
 from sollol_tui.core.problems import Cause, Problem
 from sollol_tui.core.reports import ServerProcess
 from sollol_tui.core.state import (
@@ -114,9 +114,17 @@ def with_own_process(state: CoordinatorState, process: ServerProcess) -> Coordin
     """
     return state._replace(
         backends=process.backends or state.backends,
-        lost_backends=process.lost,
+        lost_backends=lost_of(state, process),
         started_at_s=process.started_at_s,
     )
+
+
+def lost_of(state: CoordinatorState, process: ServerProcess) -> tuple[BackendAddress, ...]:
+    """The backends whose connection broke. While it starts, a server opens and closes a dozen to
+    each (llama.cpp RPC:585): they say nothing then.
+    """
+    starts = state.status in {CoordinatorStatus.STARTING, CoordinatorStatus.LOADING}
+    return () if starts else process.lost
 
 
 def hang_problem(

@@ -86,7 +86,7 @@ class Supervisor:
             if self._closed:
                 return
             await self._end_job()
-            await self._end_process()
+            await self._clear()
             self.was_found = False
             self._order = order
             self._steps.begin()
@@ -97,7 +97,7 @@ class Supervisor:
         """Stop the coordinator, also while it starts."""
         async with self._turn:
             await self._end_job()
-            await self._end_process()
+            await self._clear()
             self._steps.to(Phase.STOPPED)
             self.process.let_go()
 
@@ -244,6 +244,12 @@ class Supervisor:
         assert log is not None
         server = Server(self.url, self.process.headers)
         return Launch(running, log, self._http, server, context, model_bytes, self._store.now_s)
+
+    async def _clear(self) -> None:
+        """End it because somebody wants that: also one that ended just now, unnoticed, stops."""
+        if self.process.running is not None:
+            self._steps.to(Phase.STOPPING)
+        await self.process.end()
 
     async def _end_process(self, problems: tuple[Problem, ...] = ()) -> None:
         """End it; the problems that are the reason are told before that takes its time."""
