@@ -29,6 +29,7 @@ from sollol_tui.ui.theme import (
 
 Answer = TypeVar("Answer")
 
+_BARS = ScrollBarRender.VERTICAL_BARS
 SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 SIGNAL_EXIT = 128  # a shell's rule: 128 + the signal's number
 
@@ -53,8 +54,7 @@ class BaseApp(App[None]):
             self.register_theme(own)
         self.theme = theme if theme in self.available_themes else DEFAULT_THEME
         self.set_class(ascii_only, "-ascii")
-        if ascii_only:
-            ScrollBarRender.VERTICAL_BARS = [" "] * len(ScrollBarRender.VERTICAL_BARS)
+        ScrollBarRender.VERTICAL_BARS = [" "] * len(_BARS) if ascii_only else _BARS
         self.stylesheet.set_variables(self.get_css_variables())
         self._are_styles_new = True
 
