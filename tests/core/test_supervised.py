@@ -158,6 +158,18 @@ def test_a_request_that_fails_there_does_not_end_it_nor_its_supervision(kind: Fa
     assert the(after(*asked, start=starting)).status is CoordinatorStatus.STARTING
 
 
+def test_one_whose_port_is_closed_while_it_runs_is_ending_and_is_started_anew() -> None:
+    looks = [CoordinatorLooked(URL, 11.0 + n, REFUSED) for n in range(3)]
+    once = after(looks[0], start=ready())
+    assert the(once).status is CoordinatorStatus.READY, "it may have ended: then that is told"
+    ending = after(*looks, start=ready())
+    assert the(ending).status is CoordinatorStatus.STALLED
+    problem = hang_problem(ending, URL, False)
+    assert problem is not None
+    assert problem.cause is Cause.UNKNOWN
+    assert problem.evidence[0].startswith("its port is closed and its process still runs")
+
+
 def test_a_request_that_hangs_there_shows_it_as_stalled_while_it_serves() -> None:
     hung = Fault(FaultKind.STALLED)
     asked = RequestClaimed("r1", URL, "m", 11.0), RequestEnded("r1", URL, 12.0, 3, hung)

@@ -331,8 +331,7 @@ def _silent(lines: Sequence[str], context: Context) -> Problem:
     waited = "" if context.elapsed_s is None else f"no progress after {context.elapsed_s:.0f} s"
     evidence = tuple(line for line in (*lines[-3:], waited) if line)
     where = context.address or "(no address)"
-    if context.lost or context.silent:
-        gone = ", ".join(context.lost or context.silent)
+    if gone := ", ".join(dict.fromkeys((*context.lost, *context.silent, *context.held))):
         evidence = (*evidence, f"no answer from {gone}")
     return Problem(
         Cause.COORDINATOR_HUNG,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from sollol_tui.core.events import CoordinatorStepped
 from sollol_tui.core.faults import Fault, FaultKind
 from sollol_tui.core.holding import hold_backends, vanished
-from sollol_tui.core.ids import BackendAddress, CoordinatorUrl
+from sollol_tui.core.ids import BackendAddress, CoordinatorUrl, host_of, port_of
 from sollol_tui.core.problems import Cause, Problem
 from sollol_tui.core.reports import ServerProcess
 from sollol_tui.core.state import (
@@ -84,12 +84,16 @@ def told_by_supervisor(
 ) -> CoordinatorStatus | None:
     """The status after a look, where the supervisor's word counts; None where the look's does.
 
-    A look can tell only that it hangs, and that it does no longer.
+    A look can tell only that it hangs, and that it does no longer. One whose port is closed while
+    its process runs hangs at its end: told to stop, llama-server waits for its clients, and as a
+    router's child for a word on its input (server.cpp:28, SM:1833).
     """
     if not state.supervised or state.status is CoordinatorStatus.STALLED:
         return None
-    hangs = looked is CoordinatorStatus.STALLED and state.status is CoordinatorStatus.READY
-    return looked if hangs else state.status
+    silent = looked in {CoordinatorStatus.STALLED, CoordinatorStatus.STOPPED}
+    if silent and state.status is CoordinatorStatus.READY:
+        return CoordinatorStatus.STALLED
+    return state.status
 
 
 def is_anothers(state: CoordinatorState, asked_at_s: float) -> bool:
@@ -135,10 +139,14 @@ def hang_problem(
     if state is None or state.status is not CoordinatorStatus.STALLED:
         return None
     seen = (str(state.fault),) if state.fault is not None else ()
+    address = f"{host_of(url)}:{port_of(url)}"
     if gone := vanished(snapshot, url):
         evidence = (*(f"{b.address}: {b.fault}" for b in gone), *seen)
         subject = ", ".join(b.address for b in gone)
         return Problem(Cause.BACKEND_LOST, subject, evidence, "See whether its host is up.")
+    if state.fault is not None and state.fault.kind is FaultKind.REFUSED:
+        ends = "its port is closed and its process still runs: somebody told it to end"
+        return Problem(Cause.UNKNOWN, address, (ends, *seen), "It is started anew.")
     if restart_hung:
-        return Problem(Cause.COORDINATOR_HUNG, url, seen, "It is started anew.")
+        return Problem(Cause.COORDINATOR_HUNG, address, seen, "It is started anew.")
     return None

@@ -134,10 +134,14 @@ class DemoBackend:
             self._listening = None
 
     async def _serve(self, listening: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
         with listening:
             while self.alive:
-                client, _ = await loop.sock_accept(listening)
+                await _until_readable(listening)
+                try:
+                    client, _ = listening.accept()
+                except BlockingIOError:  # whoever came has gone
+                    continue
+                client.setblocking(False)
                 client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 with client:
                     await self._serve_client(Client(client))
@@ -201,6 +205,22 @@ class DemoBackend:
     def _mark(self, *, busy: bool) -> None:
         self.busy = busy
         self._signal.tell()
+
+
+async def _until_readable(waiting: socket.socket) -> None:
+    """Wait for a client without taking it: one that is taken in a cancelled wait would be lost."""
+    loop = asyncio.get_running_loop()
+    came = loop.create_future()
+
+    def note() -> None:
+        if not came.done():
+            came.set_result(None)
+
+    loop.add_reader(waiting, note)
+    try:
+        await came
+    finally:
+        loop.remove_reader(waiting)
 
 
 class Client:

@@ -59,7 +59,8 @@ class Launch:
         self._now_s = now_s
         self._started_s = now_s()
         self._exit = asyncio.ensure_future(running.wait())
-        self._ended_after_s: float | None = None
+        self._over_after_s: float | None = None
+        self._has_ended = False
 
     @property
     def facts(self) -> LogFacts:
@@ -72,15 +73,15 @@ class Launch:
         return tuple(map(BackendAddress, self._context.backends))
 
     @property
-    def has_ended_by_itself(self) -> bool:
-        """Whether it ended before anybody here ended it."""
-        return self._ended_after_s is not None
+    def is_diagnosed(self) -> bool:
+        """Whether its log was asked why it ended, or why it does not get on."""
+        return self._over_after_s is not None
 
     @property
     def elapsed_s(self) -> float:
         """How long it has been running, or did run."""
-        if self._ended_after_s is not None:
-            return self._ended_after_s
+        if self._over_after_s is not None:
+            return self._over_after_s
         return self._now_s() - self._started_s
 
     async def until_ready(self, changed: Callable[[LogFacts], None]) -> Problem | None:
@@ -99,6 +100,7 @@ class Launch:
             if await self._serves():
                 return None
             if self.elapsed_s > self._deadline_s():
+                self._over_after_s = self.elapsed_s
                 return self.diagnosis()
 
     async def until_end(self, backends: tuple[BackendAddress, ...]) -> Problem:
@@ -131,7 +133,7 @@ class Launch:
 
     def diagnosis(self, reports: Mapping[BackendAddress, BackendReport] = NO_REPORTS) -> Problem:
         """Why it ended or does not get on, by its log and by later looks at its backends."""
-        ended = self._ended_after_s is not None
+        ended = self._has_ended
         context = self._context._replace(
             phase=self.facts.phase, elapsed_s=self.elapsed_s, ended=ended
         )
@@ -152,7 +154,7 @@ class Launch:
         return load_deadline_s(self._model_bytes)
 
     def _ended(self) -> Problem:
-        self._ended_after_s = self.elapsed_s
+        self._over_after_s, self._has_ended = self.elapsed_s, True
         for line in self.log.finish():
             self._reader.feed(line)
         return self.diagnosis()

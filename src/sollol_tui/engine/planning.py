@@ -78,6 +78,8 @@ class Planner:
             flags=parse_help(binary.help),
             local=await asyncio.to_thread(local_devices, binary.path),
         )
+        if order.strict and order.backends is not None:
+            blocked |= any(p.cause is Cause.BACKEND_INCOMPATIBLE for p in made.problems)
         made = made._replace(left_out=_left_out(made.backends, free, known))
         return Planned(made, (*problems, *made.problems, *away), blocked)
 

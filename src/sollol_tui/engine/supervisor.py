@@ -205,6 +205,8 @@ class Supervisor:
         hangs = asyncio.ensure_future(until_hung(self._store, self.url, self._restart_hung))
         try:
             await asyncio.wait({ends, hangs}, return_when=asyncio.FIRST_COMPLETED)
+            if not self.process.is_running:  # then it did not hang: how it ended is told at once
+                await asyncio.wait({ends})
             return ends.result() if ends.done() else hangs.result()
         finally:
             ends.cancel()
@@ -213,12 +215,14 @@ class Supervisor:
 
     async def _bury(self, end: _End) -> tuple[Problem, ...]:
         """End the process, if it has not ended; the problems, with what its backends say now."""
-        await self._end_process(end.problems)
         launch, problem = end.launch, end.problems[0]
         if launch is None or not is_worth_a_look(problem):
+            await self._end_process(end.problems)
             return end.problems
+        # whom a diagnosis blames is better told when the backends have been asked
+        await self._end_process(() if launch.is_diagnosed else end.problems)
         reports = await self._planner.probe(launch.backends, ())  # nobody holds them now
-        if launch.has_ended_by_itself:
+        if launch.is_diagnosed:
             return (launch.diagnosis(reports),)
         silent = tuple(line for line in silent_words(reports) if line not in problem.evidence)
         return (problem._replace(evidence=(*problem.evidence, *silent)),)
