@@ -47,8 +47,9 @@ from sollol_tui.core.state import (
 from sollol_tui.demo.backend import DemoBackend
 from sollol_tui.engine import launch
 from sollol_tui.engine.engine import Engine
+from sollol_tui.engine.launch import Launch
 from sollol_tui.engine.requests import MAX_COMEBACKS
-from sollol_tui.io import host_look, process, runs
+from sollol_tui.io import host_look, log_file, process, runs
 from sollol_tui.io.process import ProcessId, is_same
 from tests import fakes
 from tests.core.make_gguf import gguf, llama_fields, llama_tensors
@@ -710,3 +711,46 @@ async def test_a_backend_whose_host_vanished_is_unknown_and_lost_when_no_token_m
             assert problems[0].cause is Cause.BACKEND_LOST
             assert "its host answered before and does not now" in problems[0].evidence[0]
         one.faults = one.faults._replace(hang=False)
+
+
+# The log
+
+
+FLOOD_BYTES = 100 * 2**20
+FLOOD = f"""
+line = b"0.00.398.372 I srv  load_tensors: some words that nobody needs to read, ever, at all\\n"
+piece = line * (2**20 // len(line))
+for _ in range({FLOOD_BYTES} // len(piece)):
+    os.write(1, piece)
+os.write(1, b"0.00.500.000 I the last line of the flood\\n")
+"""
+
+
+async def test_a_flood_of_its_log_stops_nobody_and_costs_no_memory(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """100 MiB while it starts: the child writes on, we read a bounded part at a time."""
+    most_lines = 0
+    read_log = Launch.read_log
+
+    def counted(self: Launch) -> list[str]:
+        nonlocal most_lines
+        fresh = read_log(self)
+        most_lines = max(most_lines, sum(map(len, fresh)))
+        return fresh
+
+    monkeypatch.setattr(Launch, "read_log", counted)
+    async with life(place) as lived:
+        await served(lived, place)  # what is loaded once is loaded now
+        await lived.engine.stop_coordinator()
+        goes(place.program, FLOOD)
+        before = psutil.Process().memory_info().rss
+        await served(lived, place)
+        grown = psutil.Process().memory_info().rss - before
+        log = lived.engine.coordinator_log()
+        assert log is not None
+        await lived.until(lambda _: any(f"listening on {place.url}" in x for x in log.lines))
+        assert any("left out: it came too fast to read" in line for line in log.lines)
+        assert place.log.stat().st_size < FLOOD_BYTES // 2, "and the file is bounded too"
+    assert most_lines <= log_file.READ_BYTES + log_file.LINE_BYTES
+    assert grown < 10 * 2**20

@@ -12,7 +12,7 @@ import socket
 import sys
 from bisect import bisect_right
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import ExitStack, aclosing, asynccontextmanager, contextmanager, suppress
 from itertools import accumulate
 from pathlib import Path
 
@@ -558,6 +558,56 @@ def black_hole(host: str, port: int) -> Iterator[None]:
             waiting.setblocking(False)
             waiting.connect_ex((host, port))
         yield
+
+
+# What we may never do
+
+
+class Fragile(RpcBackend):
+    """A backend as most people start it: it dies when it answers somebody who has left."""
+
+    def command(self) -> Sequence[str | Path]:
+        """SIGPIPE is what it is by default."""
+        return ["env", "--default-signal=PIPE", *super().command()]
+
+
+async def test_backends_that_die_of_a_broken_pipe_survive_all_that_we_do_ourselves(
+    lab: Lab, place: Place
+) -> None:
+    """Probes, plans, starts, stops in every phase, answers that nobody waits for any more."""
+    port = free_port(*HOSTS)
+    with ExitStack() as stack:
+        fragile = [stack.enter_context(Fragile(lab, host, port)) for host in HOSTS[:2]]
+        for backend in fragile:
+            assert ignores_pipe(backend.pid) is False
+        async with life(place, fragile, poll_interval_s=0.1) as lived:
+            lived.engine.choose_mode(Mode.MODEL)
+            for phase in (Phase.STARTING, Phase.CONNECTING, Phase.LOADING, Phase.WARMING):
+                await lived.engine.start_coordinator(Order(HUGE))
+                await lived.until(lambda s, p=phase: s.phase in {p, Phase.READY})  # type: ignore[misc]
+                await lived.engine.stop_coordinator()
+            for act in (lived.engine.stop_coordinator, None):
+                await served(lived, Order(SMALL))
+                async with aclosing(lived.engine.ask(question(SMALL, tokens=200))) as events:
+                    async for event in events:
+                        if isinstance(event, Delta):
+                            break
+                if act is not None:
+                    await act()
+            answer = asyncio.create_task(asked(lived, question(SMALL, tokens=200)))
+            await lived.until(lambda s: bool(s.slots_busy))
+            await served(lived, Order(SMALL))  # in the place of one that answers
+            check_honest(await answer)
+        assert [b.running for b in fragile] == [True, True]
+        for backend in fragile:
+            assert backend.answers()
+
+
+def ignores_pipe(pid: int) -> bool:
+    """Whether that process ignores SIGPIPE, by the kernel's word."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    ignored = next(x for x in status.splitlines() if x.startswith("SigIgn"))
+    return bool(int(ignored.split()[1], 16) >> (signal.SIGPIPE - 1) & 1)
 
 
 # All of it

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import secrets
 import socket
+from collections.abc import Iterable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-from sollol_tui.core.ids import CoordinatorUrl, host_of, port_of
+from sollol_tui.core.ids import RPC_PORT, CoordinatorUrl, host_of, port_of
 from sollol_tui.core.lifecycle import Phase
 from sollol_tui.core.orders import Order
 from sollol_tui.core.plan import CoordinatorPlan
@@ -16,6 +17,7 @@ from sollol_tui.core.settings import Headers
 from sollol_tui.io import process, runs
 from sollol_tui.io.host import port_holder
 from sollol_tui.io.log_file import LogFile, begin
+from sollol_tui.io.parting import resetting
 from sollol_tui.io.process import Command, ProcessId, Running
 from sollol_tui.io.runs import RunNote, RunRecord
 
@@ -55,12 +57,14 @@ class CoordinatorProcess:
         self.url = url
         self.running: Running | None = None
         self.log: LogFile | None = None
+        self.serves = False  # and can be asked to stop
         self.key = "" if api_key == RANDOM_KEY else api_key
         self._random_key = api_key == RANDOM_KEY
         self._state_dir = state_dir
         self._lock = ExitStack()
         self._held = False
         self._noted: Phase | None = None
+        self._ports: frozenset[int] = frozenset()  # of its backends
 
     @property
     def port(self) -> int:
@@ -94,7 +98,8 @@ class CoordinatorProcess:
             env[API_KEY_VARIABLE] = self.key
         pipe = runs.pipe_path(self._state_dir, self.port)
         running = process.start(Command(plan.argv, path, env, hears=pipe))
-        self.log, self.running = LogFile(path), running
+        self.log, self.running, self.serves = LogFile(path), running, False
+        self._ports = _ports(plan.backends)
         runs.write_run(self._state_dir, self.port, record._replace(process=running.identity))
         return running
 
@@ -126,15 +131,25 @@ class CoordinatorProcess:
             record = record._replace(process=identity)
             with suppress(OSError):
                 runs.write_run(self._state_dir, self.port, record)
-        self.log, self.key = LogFile(Path(record.log)), record.api_key
+        self.log, self.key, self.serves = LogFile(Path(record.log)), record.api_key, True
+        self._ports = _ports(record.backends)
         return record
 
     async def end(self) -> None:
-        """Stop it, if it runs, and forget it."""
+        """Stop it, if it runs, and forget it. No backend shall die of that.
+
+        While it loads it takes no request to stop, and would be killed in the middle of a word to
+        a backend: then it is held still first, so that all its connections are known.
+        """
         if self.running is None:
             return
-        process.tell(runs.pipe_path(self._state_dir, self.port), EXIT)
-        await self.running.stop()
+        if not self.serves:
+            await self.running.hold_still()
+        with resetting(self.running.pid, self._ports) as is_harmless:
+            if is_harmless and not self.serves:
+                await self.running.kill()
+            process.tell(runs.pipe_path(self._state_dir, self.port), EXIT)
+            await self.running.stop()
         self.running = None
         runs.forget_run(self._state_dir, self.port)
 
@@ -193,6 +208,10 @@ class CoordinatorProcess:
             plan.layer_kv_bytes,
             token,
         )
+
+
+def _ports(backends: Iterable[str]) -> frozenset[int]:
+    return frozenset(port_of(b) or RPC_PORT for b in backends)
 
 
 def _by_token(token: str) -> ProcessId | None:

@@ -195,6 +195,7 @@ class Supervisor:
             if started_s is not None:
                 self._steps.load_s = self._store.now_s() - started_s
             self.process.confirm()
+            self.process.serves = True
             self._steps.to(Phase.READY, shards=_shards(launch.facts, layer_kv_bytes))
             return _End((await self._serve(launch, backends),), True, launch)
         finally:

@@ -43,7 +43,7 @@ class LogFile:
         except OSError:
             return []
         if size > FILE_BYTES and self._at >= size - READ_BYTES:
-            self._empty()
+            self._empty(size)
         fresh = self._split(chunk, skipped)
         for line in fresh:
             self._keep(line)
@@ -99,8 +99,11 @@ class LogFile:
         while self._ring_bytes > RING_BYTES:
             self._ring_bytes -= len(self.lines.popleft())
 
-    def _empty(self) -> None:
+    def _empty(self, read_bytes: int) -> None:
+        """Unless more came just now, that would be lost; a flood that never rests is cut off."""
         with suppress(OSError):
+            if read_bytes < os.path.getsize(self.path) < 2 * FILE_BYTES:
+                return
             os.truncate(self.path, 0)
             self._at = 0
 

@@ -21,6 +21,7 @@ import psutil
 START_TIME_SLACK_S = 2.0
 FIRST_WAIT_S = 2.0  # after a SIGTERM
 SECOND_WAIT_S = 1.0  # after another, which llama-server obeys at once
+HOLD_WAIT_S = 1.0  # microseconds, unless a disk keeps it
 LAST_WAIT_S = 5.0  # after a SIGKILL: only the kernel can take so long
 
 _PR_SET_PDEATHSIG = 1
@@ -112,6 +113,21 @@ class Running:
                     await self._all_ended()
         return self.exit_code
 
+    async def hold_still(self) -> None:
+        """Stop its threads where they are, until it is continued or killed."""
+        self.send(_HOLD)
+        if self._child is not None and hasattr(os, "waitid"):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(HOLD_WAIT_S):
+                    await asyncio.to_thread(_wait_for_stop, self.pid)
+
+    async def kill(self) -> None:
+        """SIGKILL to the whole group."""
+        self.send(_KILL)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LAST_WAIT_S):
+                await self._all_ended()
+
     def send(self, number: int) -> None:
         """Send a signal to the group, once more proven to be ours."""
         with suppress(ProcessLookupError, PermissionError):
@@ -144,6 +160,12 @@ class Running:
 
 
 _KILL = signal.SIGKILL if sys.platform != "win32" else signal.SIGTERM
+def _wait_for_stop(pid: int) -> None:
+    with suppress(OSError):
+        os.waitid(os.P_PID, pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+
+
+_HOLD = signal.SIGSTOP if sys.platform != "win32" else 0
 _CONTINUE = signal.SIGCONT if sys.platform != "win32" else signal.SIGTERM
 
 
