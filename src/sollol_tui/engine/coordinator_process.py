@@ -138,8 +138,9 @@ class CoordinatorProcess:
     async def end(self) -> None:
         """Stop it, if it runs, and forget it. No backend shall die of that.
 
-        While it loads it takes no request to stop, and would be killed in the middle of a word to
-        a backend: then it is held still first, so that all its connections are known.
+        While it loads it takes no request to stop, nor when it hangs: it would be killed in the
+        middle of a word to a backend. Then it is held still first, so that all its connections are
+        known, and killed.
         """
         if self.running is None:
             return

@@ -197,7 +197,9 @@ class Supervisor:
             self.process.confirm()
             self.process.serves = True
             self._steps.to(Phase.READY, shards=_shards(launch.facts, layer_kv_bytes))
-            return _End((await self._serve(launch, backends),), True, launch)
+            problem = await self._serve(launch, backends)
+            self.process.serves = False  # and will not listen to anybody
+            return _End((problem,), True, launch)
         finally:
             launch.close()
 
