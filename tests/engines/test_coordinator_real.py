@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import random
 import re
@@ -19,6 +20,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from sollol_tui.core import presence
 from sollol_tui.core.asks import (
     AskEvent,
     AskRequest,
@@ -42,6 +44,7 @@ from sollol_tui.core.state import (
     Mode,
     Owner,
 )
+from sollol_tui.core.worker_entry import TTL_S, entry_key, registry_entry
 from sollol_tui.io import host_look, runs
 from tests.engine.lives import Life
 from tests.engine.support import until
@@ -62,7 +65,7 @@ from .places import (
     text_of,
     until_shown,
 )
-from .servers import OllamaNode, RpcBackend, Server, free_port, post_json
+from .servers import OllamaNode, RedisServer, RpcBackend, Server, free_port, post_json
 
 pytestmark = [
     pytest.mark.engine,
@@ -546,6 +549,31 @@ async def test_a_host_that_vanishes_is_unknown_and_lost_when_no_token_moves(
                 assert problems[-1].subject == lost.address
         finally:
             lost.kill(signal.SIGCONT)
+
+
+async def test_a_worker_whose_heartbeat_stops_leaves_its_backend_unknown(
+    lab: Lab, place: Place, backends: list[RpcBackend], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In use, on a host that answers no other port: the registry is all that can tell."""
+    backend, closed = backends[0], free_port(*HOSTS)
+    monkeypatch.setattr(host_look, "CLOSED_PORT", closed)
+    monkeypatch.setattr(presence, "HEARTBEAT_LIMIT_S", 2.0)
+    entry = json.dumps(registry_entry(None, 2**30, protocol="7.0.0", heartbeat_s=1.0))
+    with RedisServer(lab) as redis, black_hole(backend.host, closed):
+        redis.ask(f"SET {entry_key(backend.address)} '{entry}' EX {TTL_S}")
+        async with life(place, (), redis_url=redis.url, timeout_s=0.5) as lived:
+            await until_shown(lived, backend.address, BackendStatus.IDLE)
+            state = await served(lived, Order(SMALL))
+            assert state.backends == (backend.address,)
+            await until_shown(lived, backend.address, BackendStatus.ATTACHED)
+            redis.ask(f"DEL {entry_key(backend.address)}")
+            snapshot = await until_shown(lived, backend.address, BackendStatus.UNKNOWN)
+            shown = snapshot.backend(backend.address)
+            assert shown is not None
+            assert str(shown.fault) == "no answer in time: the heartbeat of its worker stopped"
+            assert shown.attached_to == place.url, "and it is not asked: it may serve"
+            redis.ask(f"SET {entry_key(backend.address)} '{entry}' EX {TTL_S}")
+            await until_shown(lived, backend.address, BackendStatus.ATTACHED)
 
 
 @contextmanager
