@@ -160,6 +160,8 @@ class Running:
 
 
 _KILL = signal.SIGKILL if sys.platform != "win32" else signal.SIGTERM
+
+
 def _wait_for_stop(pid: int) -> None:
     with suppress(OSError):
         os.waitid(os.P_PID, pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
