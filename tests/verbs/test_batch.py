@@ -18,6 +18,7 @@ import pytest
 
 from sollol_tui.core.asks import AskEvent, AskRequest, Delta, Failed, Finished, Routed, Usage
 from sollol_tui.core.asks import RouteDecision as Decision
+from sollol_tui.core.batch_progress import BatchProgress
 from sollol_tui.core.faults import Fault, FaultKind
 from sollol_tui.core.ids import parse_node_url
 from sollol_tui.core.settings import Settings
@@ -282,12 +283,13 @@ def test_wrong_flags_are_told(wrong: list[str]) -> None:
 def test_the_bar_is_drawn_on_a_terminal_only_and_seldom() -> None:
     now_s = 0.0
     spoken = voice()._replace(err=Terminal(), ascii=True)
-    bar = Bar(spoken, total=4, done=1, clock=lambda: now_s)
-    bar.settled(False, 2)
+    progress = BatchProgress(total=4, settled=2, whole=2, new=1, running=2)
+    bar = Bar(spoken, lambda: progress, clock=lambda: now_s)
     for _ in range(50):
-        bar.draw(2)
+        bar.draw()
     now_s = 30.0
-    bar.settled(True, 1)
+    progress = progress._replace(settled=3, new=2, running=1, passed_s=30.0)
+    bar.draw()
     bar.clear()
     drawn = heard(spoken)[1].split("\r\x1b[K")
     assert drawn == [
@@ -297,7 +299,7 @@ def test_the_bar_is_drawn_on_a_terminal_only_and_seldom() -> None:
         "",
     ]
     silent = voice()
-    Bar(silent, 4, 0, lambda: 0.0).draw(1, at_once=True)
+    Bar(silent, lambda: progress, lambda: 0.0).draw(at_once=True)
     assert heard(silent)[1] == ""
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from sollol_tui.core.state import ClusterSnapshot, CoordinatorStatus, Mode, NodeStatus
 
+MOST_PARALLEL = 256
+"""More requests than that are not made at the same time."""
+
 
 def capacity(snapshot: ClusterSnapshot, mode: Mode) -> int:
     """Places for requests in that mode, one at least.

@@ -73,6 +73,8 @@ class Batch:
         self._moves = 0  # of all prompts: a piece of an answer each
         self._asking = 0  # prompts that wait for a target just now, or are written at
         self._ending = asyncio.Event()
+        self._going = asyncio.Event()  # not paused
+        self._going.set()
         self.running = 0
         self.given_up: Fault | None = None  # nothing answers any more: the rest was not asked
 
@@ -94,7 +96,15 @@ class Batch:
                 worker.cancel()
             await asyncio.wait(workers)
 
+    def pause(self, paused: bool) -> None:
+        """Begin no prompt more, or go on; those that were begun come to their end."""
+        if paused:
+            self._going.clear()
+        else:
+            self._going.set()
+
     async def _work(self, waiting: Iterator[Prompt]) -> None:
+        await self._going.wait()
         for prompt in waiting:
             self.running += 1
             try:
@@ -104,6 +114,7 @@ class Batch:
             if result is None:
                 return
             self._settled(result)
+            await self._going.wait()
 
     async def _settled_result(self, prompt: Prompt) -> Result | None:
         """The result that stands; None when nothing answers any more.

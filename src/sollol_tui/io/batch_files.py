@@ -12,7 +12,7 @@ from typing import NamedTuple, Self
 
 from sollol_tui.core.batch_lines import RESULT_START, Known, read_result
 from sollol_tui.core.wire import parse_json
-from sollol_tui.io.files import locked, private_dir, write_atomically
+from sollol_tui.io.files import locked, private_dir, sync_directory, write_atomically
 
 _FLAGS = os.O_RDWR | os.O_APPEND | getattr(os, "O_BINARY", 0)
 _NEW_MODE = 0o666  # less the umask
@@ -50,6 +50,7 @@ class ResultsFile:
         self._state_dir = state_dir
         self._stack = ExitStack()
         self._handle = -1
+        self._is_new = True  # its name may not be on the disk yet
         self.known: dict[str, Known] = {}
         self.repaired = Repaired()
 
@@ -72,6 +73,16 @@ class ResultsFile:
         left = memoryview(line)
         while left:
             left = left[os.write(self._handle, left) :]
+
+    def sync(self) -> None:
+        """Have what was added on the disk, so that a power cut leaves it there. Raises `OSError`.
+
+        It takes as long as the disk needs, and may run in another thread than `append`.
+        """
+        os.fsync(self._handle)
+        if self._is_new:
+            self._is_new = False
+            sync_directory(self._path.resolve().parent)
 
     def forget(self, is_forgotten: Callable[[Known], bool]) -> None:
         """Take those results out of the file, all at once or, when it fails, none."""

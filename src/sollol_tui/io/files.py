@@ -37,7 +37,7 @@ def write_atomically(path: Path, content: str | bytes, mode: int = PUBLIC_MODE) 
         with suppress(OSError):
             beside.unlink()
         raise
-    _sync_directory(target.parent)
+    sync_directory(target.parent)
 
 
 def write_problem(directory: Path) -> str:
@@ -84,8 +84,8 @@ def _write_through(path: Path, data: bytes, mode: int) -> None:
         os.fsync(file.fileno())
 
 
-def _sync_directory(path: Path) -> None:
-    # The new name must survive a power cut too. Not every file system can; then it is as it is.
+def sync_directory(path: Path) -> None:
+    """Make new names in a directory survive a power cut, where the file system can do that."""
     with suppress(OSError):
         handle = os.open(path, os.O_RDONLY)
         try:

@@ -5,29 +5,18 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, ExitStack
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, closing
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from sollol_tui.core import units
-from sollol_tui.core.asks import AskEvent, AskRequest
-from sollol_tui.core.batch_lines import (
-    BadLine,
-    Prompt,
-    Result,
-    key_of,
-    read_prompts,
-    result_line,
-)
-from sollol_tui.core.capacity import capacity
+from sollol_tui.core.batch_lines import BadLine, Result, key_of
 from sollol_tui.core.settings import Settings
-from sollol_tui.core.state import ClusterSnapshot, Mode
-from sollol_tui.engine.batch import Batch, may_exist
-from sollol_tui.engine.store import Store
-from sollol_tui.io.batch_files import ResultsError, ResultsFile, read_lines, same_file
+from sollol_tui.core.state import Mode
+from sollol_tui.engine.batch_run import BatchOrder, BatchRefused, BatchRun, Pool
 from sollol_tui.verbs.batch_bar import Bar
-from sollol_tui.verbs.batch_options import MOST_PARALLEL, BatchOptions
+from sollol_tui.verbs.batch_options import BatchOptions
 from sollol_tui.verbs.signals import ENDS, on_signals
 from sollol_tui.verbs.voice import Voice
 
@@ -48,20 +37,24 @@ class BatchCall(NamedTuple):
     state_dir: Path
     as_json: bool = False
 
+    @property
+    def order(self) -> BatchOrder:
+        """What the engine is to do."""
+        options, settings = self.options, self.settings
+        return BatchOrder(
+            options.prompts,
+            options.out,
+            settings.model,
+            settings.mode,
+            options.parallel,
+            options.retry_failed,
+        )
 
-class BatchEngine(Protocol):
+
+class BatchEngine(Pool, Protocol):
     """What this verb needs of the engine."""
 
     def running(self) -> AbstractAsyncContextManager[object]: ...
-
-    async def first_look(self) -> ClusterSnapshot: ...
-
-    def ask(self, request: AskRequest) -> AsyncGenerator[AskEvent, None]: ...
-
-    def refresh(self) -> None: ...
-
-    @property
-    def store(self) -> Store: ...
 
     @property
     def found_coordinator(self) -> bool: ...
@@ -79,30 +72,16 @@ def batch(
 
     Raises `OSError` when the results cannot be written.
     """
-    options = call.options
-    if same_file(options.prompts, options.out):
-        return _refuse(voice, "--out names the file of the prompts")
-    try:
-        prompts, bad = read_prompts(read_lines(options.prompts), call.settings.model)
-    except OSError as error:
-        return _refuse(voice, f"{options.prompts}: {error.strerror}")
-    _tell_bad(bad, options.prompts, voice)
-    if not prompts:
-        return _refuse(voice, f"{options.prompts} holds no prompt that can be asked")
-    with ExitStack() as stack:
+    run = BatchRun(call.order, call.state_dir, clock)
+    with closing(run):
         try:
-            results = stack.enter_context(ResultsFile(options.out, call.state_dir))
-        except ResultsError as error:
-            return _refuse(voice, str(error))
-        except OSError as error:
-            return _refuse(voice, f"{error.filename or options.out}: {error.strerror}")
-        run = _Run(call, voice, results, prompts, len(bad), clock)
-        return run.ended(make_engine)
-
-
-def _refuse(voice: Voice, sentence: str) -> int:
-    voice.tell(f"sollol-tui: {sentence}")
-    return EXIT_USAGE
+            run.open()
+        except BatchRefused as refusal:
+            _tell_bad(run.bad, call.options.prompts, voice)
+            voice.tell(f"sollol-tui: {refusal}")
+            return EXIT_USAGE
+        _tell_bad(run.bad, call.options.prompts, voice)
+        return _Telling(run, call, voice, clock).ended(make_engine)
 
 
 def _tell_bad(bad: Sequence[BadLine], path: Path, voice: Voice) -> None:
@@ -112,40 +91,25 @@ def _tell_bad(bad: Sequence[BadLine], path: Path, voice: Voice) -> None:
         voice.tell(f"… and {len(bad) - _SHOWN_BAD} more lines that cannot be asked")
 
 
-class _Run:
-    """One run of a batch, with its results file open."""
+class _Telling:
+    """A run of a batch, and what is said of it."""
 
     def __init__(
-        self,
-        call: BatchCall,
-        voice: Voice,
-        results: ResultsFile,
-        prompts: Sequence[Prompt],
-        bad: int,
-        clock: Callable[[], float],
+        self, run: BatchRun, call: BatchCall, voice: Voice, clock: Callable[[], float]
     ) -> None:
+        self._run = run
         self._call = call
         self._voice = voice
-        self._results = results
-        self._prompts = prompts
-        self._bad = bad
         self._clock = clock
         self._began_s = clock()
+        self._bar = Bar(voice, run.progress)
         self._tell_repairs()
-        if call.options.retry_failed and any(not k.is_whole for k in results.known.values()):
-            results.forget(lambda known: not known.is_whole)
-        outcomes = {key_of(p.id): results.known.get(key_of(p.id)) for p in prompts}
-        self._waiting = [p for p in prompts if outcomes[key_of(p.id)] is None]
-        self._whole = sum(known is not None and known.is_whole for known in outcomes.values())
-        self._settled = len(prompts) - len(self._waiting)
-        self._new = 0
-        self._bar = Bar(voice, len(prompts), self._settled, clock)
 
     def ended(self, make_engine: Callable[[], BatchEngine]) -> int:
         """Run it to its end, or to Ctrl-C; the exit code."""
         interrupted = False
         try:
-            if self._waiting:
+            if self._run.progress().left:
                 asyncio.run(self._ask(make_engine))
         except (KeyboardInterrupt, asyncio.CancelledError):
             interrupted = True
@@ -153,9 +117,10 @@ class _Run:
         self._tell_end(interrupted)
         if interrupted:
             return EXIT_INTERRUPTED
-        if self._whole == len(self._prompts) and not self._bad:
+        now = self._run.progress()
+        if now.whole == now.total and not now.bad:
             return EXIT_WHOLE
-        return EXIT_NOT_WHOLE if self._settled else EXIT_NOTHING
+        return EXIT_NOT_WHOLE if now.settled else EXIT_NOTHING
 
     async def _ask(self, make_engine: Callable[[], BatchEngine]) -> None:
         """SIGTERM and SIGHUP end it in order, as Ctrl-C does."""
@@ -165,45 +130,22 @@ class _Run:
         engine = make_engine()
         async with engine.running():
             try:
-                await self._ask_all(engine)
+                await self._run.run(engine, self._tell_start, self._tell_result)
             finally:
                 engine.leave_coordinator(engine.found_coordinator)
-
-    async def _ask_all(self, engine: BatchEngine) -> None:
-        snapshot = await engine.first_look()
-        mode = self._call.settings.mode or snapshot.mode
-        parallel = self._parallel(snapshot, mode)
-        self._tell_start(parallel, mode)
-        running = Batch(
-            engine.ask,
-            parallel,
-            lambda result: self._keep(result, running.running),
-            lambda model: may_exist(model, engine.store.snapshot),
-            self._call.settings.mode,
-            engine.refresh,
-        )
-        self._bar.draw(parallel, at_once=True)
-        await running.run(self._waiting)
-        if running.given_up is not None:
+        if self._run.given_up is not None:
             self._bar.clear()
             self._voice.tell(
-                f"sollol-tui: stopped, nothing answers any more ({running.given_up}); "
+                f"sollol-tui: stopped, nothing answers any more ({self._run.given_up}); "
                 "the same command goes on from here"
             )
 
-    def _parallel(self, snapshot: ClusterSnapshot, mode: Mode) -> int:
-        wanted = self._call.options.parallel or capacity(snapshot, mode)
-        return min(wanted, MOST_PARALLEL, len(self._waiting))
-
-    def _keep(self, result: Result, running: int) -> None:
-        self._results.append(result_line(result))
-        self._settled += 1
-        self._new += 1
-        self._whole += result.is_whole
+    def _tell_result(self, result: Result) -> None:
         if result.fault is not None:
             self._bar.clear()
             self._voice.tell(f"{key_of(result.id)}: {result.fault}")
         if self._call.as_json:
+            now = self._run.progress()
             self._voice.say_json(
                 {
                     "event": "result",
@@ -211,60 +153,63 @@ class _Run:
                     "target": result.target,
                     "outcome": result.outcome,
                     "tries": result.tries,
-                    "done": self._settled,
-                    "total": len(self._prompts),
+                    "done": now.settled,
+                    "total": now.total,
                 }
             )
-        self._bar.settled(result.fault is not None, running)
+        self._bar.draw()
 
     def _tell_repairs(self) -> None:
-        torn, foreign = self._results.repaired
+        repaired = self._run.repaired
+        if repaired is None:
+            return
         name = self._call.options.out.name
-        if torn:
+        if torn := repaired.torn_bytes:
             self._voice.tell(f"{name}: a last line of {torn} bytes was cut off and is taken away")
-        if foreign:
+        if foreign := repaired.foreign_lines:
             self._voice.tell(f"{name}: {foreign} lines are no results; they are left as they are")
 
     def _tell_start(self, parallel: int, mode: Mode) -> None:
-        before = len(self._prompts) - len(self._waiting)
+        now = self._run.progress()
         if self._call.as_json:
             self._voice.say_json(
                 {
                     "event": "started",
-                    "total": len(self._prompts),
-                    "done": before,
-                    "bad": self._bad,
+                    "total": now.total,
+                    "done": now.settled,
+                    "bad": now.bad,
                     "parallel": parallel,
                     "mode": mode.value,
                 }
             )
-            return
-        done = f", {before} have results already" if before else ""
-        self._voice.tell(f"{len(self._prompts)} prompts{done}; {parallel} at a time, mode {mode}")
+        else:
+            done = f", {now.settled} have results already" if now.settled else ""
+            self._voice.tell(f"{now.total} prompts{done}; {parallel} at a time, mode {mode}")
+        self._bar.draw(at_once=True)
 
     def _tell_end(self, interrupted: bool) -> None:
-        left = len(self._prompts) - self._settled
+        now = self._run.progress()
         total_s = self._clock() - self._began_s
         if self._call.as_json:
             self._voice.say_json(
                 {
                     "event": "finished",
                     "interrupted": interrupted,
-                    "new": self._new,
-                    "whole": self._whole,
-                    "failed": self._settled - self._whole,
-                    "left": left,
-                    "bad": self._bad,
+                    "new": now.new,
+                    "whole": now.whole,
+                    "failed": now.failed,
+                    "left": now.left,
+                    "bad": now.bad,
                     "total_s": round(total_s, 3),
                 }
             )
             return
         parts = [
-            f"{self._new} new results in {units.duration(total_s)}",
-            f"{self._whole} of {len(self._prompts)} whole",
-            f"{self._settled - self._whole} not whole" if self._settled > self._whole else "",
-            f"{left} not asked" if left else "",
-            f"{self._bad} bad lines" if self._bad else "",
+            f"{now.new} new results in {units.duration(total_s)}",
+            f"{now.whole} of {now.total} whole",
+            f"{now.failed} not whole" if now.failed else "",
+            f"{now.left} not asked" if now.left else "",
+            f"{now.bad} bad lines" if now.bad else "",
         ]
         stopped = "interrupted: " if interrupted else ""
         self._voice.tell(stopped + " · ".join(part for part in parts if part))

@@ -6,10 +6,9 @@ import argparse
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from sollol_tui.core.capacity import MOST_PARALLEL
 from sollol_tui.core.settings_merge import Statement
 from sollol_tui.verbs.flags import StatementAction, add_flags, add_verb, read_by
-
-MOST_PARALLEL = 256
 
 
 class BatchOptions(NamedTuple):
