@@ -40,6 +40,8 @@ class AskRequest(NamedTuple):
     mode: Mode | None = None  # None: the mode in force
     target: str | None = None  # a node or coordinator URL: only there
     conversation: str = ""  # same conversation, same target while the load allows
+    so_far: str = ""  # of the answer: it goes on from there, and only what is new is said
+    avoid: tuple[str, ...] = ()  # URLs of targets that shall not answer
 
 
 class Candidate(NamedTuple):

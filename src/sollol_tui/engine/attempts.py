@@ -7,6 +7,8 @@ from sollol_tui.core.faults import Fault, FaultKind
 from sollol_tui.core.samples import Sample, outcome_of, queue_wait_s
 from sollol_tui.core.streams import Meter
 
+AVOIDED = "another one was asked for"
+
 
 class Answer:
     """One question's answer so far, over all targets that wrote at it."""
@@ -16,11 +18,11 @@ class Answer:
         self.id = request_id
         self.started_s = started_s
         self.tries = 0
-        self.text: list[str] = []
-        self.chars = 0
+        self.text: list[str] = [request.so_far] if request.so_far else []
+        self.chars = len(request.so_far)
         self.tokens = 0  # written by targets that failed later
         self.writer = ""  # the target that wrote last
-        self.excluded: dict[str, str] = {}
+        self.excluded: dict[str, str] = dict.fromkeys(request.avoid, AVOIDED)
         self.pids: dict[str, int | None] = {}  # of the coordinators that it was given to
         self.comebacks = 0
         self.fault: Fault | None = None

@@ -166,7 +166,7 @@ class Requests:
         attempt.backends = coordinator.backends if coordinator is not None else ()
         if coordinator is not None:
             answer.pids[attempt.target] = coordinator.pid
-        instead_of = next(reversed(answer.excluded), "")
+        instead_of = next(reversed(answer.excluded), "") if answer.tries > 1 else ""
         self._ledger.claim(decision, answer.tries, instead_of)
         self._ledger.remember(request.conversation, attempt.target, now_s)
         return attempt
