@@ -6,6 +6,7 @@ import asyncio
 import importlib
 import time
 from collections.abc import AsyncGenerator, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -46,6 +47,20 @@ class BatchOrder(NamedTuple):
 
 class BatchRefused(Exception):  # noqa: N818 - what a person reads, not a bug
     """It cannot begin; the text is one sentence without its end."""
+
+
+def order_of(prompts: str, out: str = "", *, model: str = "") -> BatchOrder:
+    """The order for files as a person names them: `~` is the home, and results lie beside the
+    prompts when they have no place of their own."""
+    path = _home(prompts)
+    results = _home(out) if out else path.with_name(f"{path.stem}.results.jsonl")
+    return BatchOrder(path, results, model)
+
+
+def _home(text: str) -> Path:
+    with suppress(RuntimeError):  # nobody of that name, or no home
+        return Path(text).expanduser()
+    return Path(text)
 
 
 class Failure(NamedTuple):

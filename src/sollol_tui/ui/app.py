@@ -20,6 +20,7 @@ from sollol_tui.core.state import ClusterSnapshot
 from sollol_tui.engine.engine import Engine
 from sollol_tui.ui import dialogs, giving, leaving
 from sollol_tui.ui.base import BaseApp
+from sollol_tui.ui.batching import Batching
 from sollol_tui.ui.commands import BY_NAME
 from sollol_tui.ui.keys import APP_KEYS
 from sollol_tui.ui.live_keys import is_typed
@@ -48,6 +49,7 @@ class SollolApp(BaseApp):
         self.engine = engine
         self.paused = False
         self.is_leaving = False  # what has to end before the program does is being ended
+        self.batching = Batching(self, state_dir)
         self._engine_ended = asyncio.Event()
         self._engine_ended.set()
         self.dashboard: DashboardScreen = DashboardScreen(engine, is_demo=demo)

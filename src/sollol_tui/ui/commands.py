@@ -21,6 +21,7 @@ from sollol_tui.ui.arguments import (
     target_choices,
     theme_choices,
 )
+from sollol_tui.ui.batch_commands import BATCH
 from sollol_tui.ui.chat_commands import CHAT_COMMANDS
 from sollol_tui.ui.command import Command, Run
 from sollol_tui.ui.coordinator_commands import COORDINATOR_COMMANDS
@@ -295,6 +296,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     *CHAT_COMMANDS,
     PARALLEL,
+    BATCH,
     Command(
         "stop",
         "Stop",

@@ -41,6 +41,7 @@ class Panes:
         self._engine = engine
         self._is_demo = is_demo
         self.is_paused = False
+        self.note = ""  # what goes on beside everything else
         self._ascii = ascii_only = engine.settings.ascii
         self.status = OneLine(ascii_only=ascii_only, id="status")
         self.coordinator = LinesPane(ascii_only=ascii_only, id="coordinator")
@@ -173,6 +174,7 @@ class Panes:
                 demo=self._is_demo,
                 read_only=self._engine.settings.read_only,
                 paused=self.is_paused,
+                note=self.note,
                 ascii_only=self._ascii,
             )
         )

@@ -13,8 +13,9 @@ STAYS, STOPS, CANCEL = "stays", "stops", "cancel"
 
 
 def leave(app: SollolApp) -> None:
-    """Quit; ask first when an answer is being written, then what becomes of the coordinator."""
-    if not app.dashboard.is_answering:
+    """Quit; ask first when something is being done, then what becomes of the coordinator."""
+    question, deed, note = _interrupted(app)
+    if not question:
         leave_coordinator(app)
         return
     from sollol_tui.ui.screens.confirm import YES, ConfirmScreen
@@ -23,7 +24,18 @@ def leave(app: SollolApp) -> None:
         if answer == YES:
             leave_coordinator(app)
 
-    app.open(ConfirmScreen("An answer is being written", "Quit and stop it"), quit_for)
+    app.open(ConfirmScreen(question, deed, note), quit_for)
+
+
+def _interrupted(app: SollolApp) -> tuple[str, str, str]:
+    """What leaving would stop, as a question, its answer and a remark; empty: nothing."""
+    if app.batching.is_going:
+        note = "What is done stays; /batch with the same files goes on from there."
+        what = f"A batch is going on, {app.batching.counted} done"
+        return what, "Quit and stop it", note
+    if app.dashboard.is_answering:
+        return "An answer is being written", "Quit and stop it", ""
+    return "", "", ""
 
 
 def leave_coordinator(app: SollolApp) -> None:

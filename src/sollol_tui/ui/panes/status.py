@@ -40,6 +40,7 @@ def status_segments(
     demo: bool = False,
     read_only: bool = False,
     paused: bool = False,
+    note: str = "",
     ascii_only: bool = False,
 ) -> tuple[list[Segment], list[Segment]]:
     """The strip's left and right segments.
@@ -51,6 +52,7 @@ def status_segments(
         demo: the cluster is the demo's.
         read_only: nothing may be changed.
         paused: nothing is looked at.
+        note: a batch that goes on, in two words.
         ascii_only: no glyphs beyond ASCII.
     """
     running = len(snapshot.requests)
@@ -64,6 +66,8 @@ def status_segments(
         Segment(((tps(decode_tps), ""), (" t/s", "muted")), 4, "tps"),
         Segment(_figure("err", str(errors), "bad bold" if errors else ""), 5, "errors"),
     ]
+    if note:
+        left.append(Segment(((note, "accent"),), 6, "batch"))
     if snapshot.registry is not None:
         left.append(_registry(snapshot.registry, ascii_only))
     right = [_age(snapshot, now_s, paused)]
