@@ -206,6 +206,24 @@ def test_a_busy_coordinator_that_moves_no_token_stalls_and_recovers_with_the_nex
     assert snapshot.coordinators[0].status is CoordinatorStatus.READY
 
 
+def test_a_coordinator_that_moved_no_token_of_a_request_stalls_until_it_moves_one() -> None:
+    """Its next look says ok all the same: no status flickers."""
+    claim = RequestClaimed("r1", "big", COORDINATOR, 1.0)
+    still = RequestEnded("r1", COORDINATOR, 12.0, 3, Fault(FaultKind.STALLED, "nothing for 60 s"))
+    looks = [CoordinatorLooked(COORDINATOR, t, busy(5)) for t in (10.0, 11.0)]
+    snapshot = folded(claim, *looks, still, start=serving())
+    for at_s in (12.1, 13.0):
+        snapshot = folded(CoordinatorLooked(COORDINATOR, at_s, busy(5)), start=snapshot)
+        assert snapshot.coordinators[0].status is CoordinatorStatus.STALLED
+        assert "nothing for 60 s" in str(snapshot.coordinators[0].fault)
+    moved = folded(CoordinatorLooked(COORDINATOR, 14.0, busy(6)), start=snapshot)
+    idle = CoordinatorReport(False, 1.0, model="big", slots=(Slot(0, False, 4096, 9, 5),))
+    rests = folded(CoordinatorLooked(COORDINATOR, 14.0, idle), start=snapshot)
+    for after in (moved, rests):
+        assert after.coordinators[0].status is CoordinatorStatus.READY
+        assert after.coordinators[0].fault is None
+
+
 def test_stopping_an_answer_of_a_stalled_node_does_not_call_it_sound() -> None:
     stalled = RequestEnded("r1", NODE, 5.0, 3, Fault(FaultKind.STALLED))
     claims = [RequestClaimed(name, "llama3:8b", NODE, 1.0) for name in ("r1", "r2", "r3")]

@@ -76,8 +76,23 @@ def test_one_that_rests_or_was_given_up_says_so() -> None:
     assert pane(ours.GIVEN_UP)[0] == "✗ failed  given up · a starts it anew"
 
 
-def test_a_stalled_one_gives_its_reason() -> None:
-    assert "trouble   no progress · no token for 64 s" in pane(ours.STALLED)
+def test_a_stalled_one_gives_its_reason_and_what_helps() -> None:
+    lines = pane(ours.STALLED)
+    at = lines.index("trouble   no progress · no token for 64 s")
+    assert lines[at + 1] == "do        a restarts it · or wait: it may go on"
+    narrow = pane(ours.STALLED, cells=34)
+    assert narrow[at : at + 2] == ["trouble   no progress · no token", "          for 64 s"]
+    elsewhere = pane(ours.STALLED._replace(supervised=False))
+    assert "do        start it anew where it was started" in elsewhere
+
+
+def test_a_line_of_llama_cpps_source_is_shown_without_where_it_was_built() -> None:
+    words = "ggml-rpc.cpp:566: Remote RPC server crashed or returned malformed response"
+    built = f"/home/somebody/llama.cpp/ggml/src/ggml-rpc/{words}"
+    problem = Problem(Cause.BACKEND_LOST, ours.ONE, (built, "/srv/a: b"), "Bring it back.")
+    lines = pane(ours.FAILED._replace(problems=(problem,)))
+    assert f"shown by  {words}" in lines
+    assert "          /srv/a: b" in lines
 
 
 def test_free_backends_are_offered_with_the_key_that_takes_them() -> None:

@@ -81,6 +81,8 @@ def _after_answer(
     answered = health.coordinator_answered(report.loading, state.status)
     status = told_by_supervisor(state, answered) or answered
     status, fault = _progress_words(status, slots, at_s - moved_at_s, rules, report.fault)
+    if state.status is CoordinatorStatus.STALLED and _is_still(state, slots, at_s - moved_at_s):
+        status, fault = CoordinatorStatus.STALLED, state.fault
     return state._replace(
         status=status,
         model=report.model or state.model,
@@ -98,6 +100,7 @@ def _after_answer(
         decode_tps=_told(decode_tps, state.decode_tps),
         sleeping=report.sleeping,
         build=report.build or state.build,
+        sees=state.sees if report.sees is None else report.sees,
         latency_ms=report.latency_ms,
         fault=fault,
         moved_at_s=moved_at_s,
@@ -114,6 +117,12 @@ def _moved_at_s(state: CoordinatorState, slots: tuple[Slot, ...] | None, at_s: f
     before = {s.id: s for s in state.slots or ()}
     moved = any(s.busy and before.get(s.id) != s for s in slots)
     return at_s if moved else state.moved_at_s
+
+
+def _is_still(state: CoordinatorState, slots: tuple[Slot, ...] | None, still_s: float) -> bool:
+    """Whether one that moved no token goes on moving none: only a token can lift that, or rest."""
+    no_token = state.fault is not None and state.fault.kind is FaultKind.STALLED
+    return no_token and still_s > 0 and any(s.busy for s in slots or ())
 
 
 def _progress_words(

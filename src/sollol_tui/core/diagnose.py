@@ -110,7 +110,7 @@ _RULES = (
     _rule(
         Cause.BACKEND_LOST,
         "{lost}",
-        "Start the backend again, and the coordinator with it or without it.",
+        "Bring it back (`sollol-tui worker` there); until then the others carry the model.",
         r"Remote RPC server crashed or returned malformed response",
     ),
     _rule(

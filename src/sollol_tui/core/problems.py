@@ -6,6 +6,10 @@ from enum import StrEnum
 from typing import NamedTuple
 
 
+NOBODY_NAMED = "(none was named)"
+"""The subject of a model that was looked for without a name."""
+
+
 class Cause(StrEnum):
     """Why a coordinator does not serve. The words are part of the JSON promise."""
 
@@ -34,10 +38,15 @@ class Problem(NamedTuple):
     subject: str
     evidence: tuple[str, ...]
     next: str  # one sentence: what to do
+    said: str = ""  # the sentence, where the cause's usual one does not fit
 
     @property
     def sentence(self) -> str:
         """The cause as one sentence that names the subject."""
+        if self.said:
+            return self.said
+        if self.subject == NOBODY_NAMED:
+            return "No model was named, and none here is large enough to be split."
         return _SENTENCES[self.cause].format(subject=self.subject or "it")
 
 

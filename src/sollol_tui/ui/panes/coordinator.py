@@ -20,8 +20,8 @@ from sollol_tui.ui.panes.figures import (
 from sollol_tui.ui.panes.marks import BACKEND_MARKS, UNKNOWN, Mark, coordinator_mark
 from sollol_tui.ui.panes.phases import again_spans, is_coming, problem_lines, starting_lines
 from sollol_tui.ui.panes.shards import shard_lines
+from sollol_tui.ui.text import LABEL_CELLS, Line, Span, clean, wrap_line
 from sollol_tui.ui.text import UNKNOWN as DASH
-from sollol_tui.ui.text import Line, Span, clean
 
 _RANKS = (
     CoordinatorStatus.READY,
@@ -200,7 +200,9 @@ def _running(
         lines.append(labelled("offer", (offer, "accent"), ("a", "key"), (" plans again", "muted")))
     if coordinator.fault:
         note = FaultNote(coordinator.fault, coordinator.health.next_look_at_s, "warn")
-        lines.append(labelled("trouble", *note(now_s)))
+        lines += wrap_line(labelled("trouble", *note(now_s)), cells, LABEL_CELLS)
+    if coordinator.status is CoordinatorStatus.STALLED:
+        lines.append(_way_out(coordinator))
     lines += [
         slots_line(coordinator),
         context_line(coordinator),
@@ -210,6 +212,13 @@ def _running(
         labelled("life", *_life(coordinator, now_s)),
     ]
     return tuple(lines)
+
+
+def _way_out(coordinator: CoordinatorState) -> Line:
+    """What helps one that hangs: it may go on by itself, and nobody can tell when."""
+    if not coordinator.supervised:
+        return labelled("do", ("start it anew where it was started", ""))
+    return labelled("do", ("a", "key"), (" restarts it", ""), (" · or wait: it may go on", "muted"))
 
 
 def _weights(coordinator: CoordinatorState) -> str:

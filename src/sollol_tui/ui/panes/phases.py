@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from sollol_tui.core import units
@@ -18,6 +19,7 @@ WAY = ("probing", "starting", "connecting", "loading", "warming", "ready")
 _BAR_CELLS = 24
 NEARLY = 0.95
 _EVIDENCE_LINES = 2
+_SOURCE_FOLDER = re.compile(r"^/\S*/(?=[\w.-]+\.\w+:\d+: )")  # llama.cpp's, where it was built
 
 
 def phase_of(coordinator: CoordinatorState) -> str:
@@ -108,7 +110,7 @@ def problem_lines(problem: Problem, cells: int, style: str = "bad") -> list[Line
     told = labelled("problem", (clean(problem.sentence), style))
     advice = labelled("do", (clean(problem.next, 1000), ""))
     shown = [
-        labelled("shown by" if at == 0 else "", (clean(text), "muted"))
+        labelled("shown by" if at == 0 else "", (_SOURCE_FOLDER.sub("", clean(text)), "muted"))
         for at, text in enumerate(problem.evidence[:_EVIDENCE_LINES])
     ]
     return [part for line in (told, advice) for part in wrap_line(line, cells, LABEL_CELLS)] + shown
