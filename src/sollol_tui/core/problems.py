@@ -5,7 +5,6 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import NamedTuple
 
-
 NOBODY_NAMED = "(none was named)"
 """The subject of a model that was looked for without a name."""
 

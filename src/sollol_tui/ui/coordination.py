@@ -236,10 +236,12 @@ async def _start_if_it_fits(app: SollolApp, mode: Mode) -> None:
 
 def _why_not(planned: Planned) -> str:
     """Why there is no plan. Where no model was named, what was looked for is the better reason."""
+    from sollol_tui.core.problems import NOBODY_NAMED
+
     if not planned.problems:
         return "there is no plan."
     problem = planned.problems[0]
-    if problem.subject.startswith("(") and problem.evidence:
+    if problem.subject == NOBODY_NAMED and problem.evidence:
         return f"{problem.evidence[0]}."
     return problem.sentence
 

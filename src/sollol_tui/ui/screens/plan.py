@@ -17,10 +17,10 @@ from sollol_tui.ui.screens.steady import Dialog
 from sollol_tui.ui.text import Line, clean
 from sollol_tui.ui.widgets.lines_pane import Lines, LinesPane
 
-CELLS = 84
+CELLS = 124  # as wide as its style sheet lets it be: a path in a store has a hundred letters
 LEAST_LINES = 8
 _HINT = "m another model · r plans again · Esc cancels"
-_COPY = "y copies the command · "
+_COPY = "y copies · "
 
 
 class PlanScreen(Dialog[Order | None]):
