@@ -23,6 +23,11 @@ from sollol_tui.core import ids
         ("localhost", "http://127.0.0.1:11434"),
         ("LocalHost:7", "http://127.0.0.1:7"),
         (' "GPU-Rig" ', "http://gpu-rig:11434"),
+        ("ollama.com", "https://ollama.com:443"),
+        ("https://ollama.com", "https://ollama.com:443"),
+        ("ollama.com:8080", "http://ollama.com:8080"),
+        ("http://example.com/ollama", "http://example.com:80/ollama"),
+        ("https://10.0.0.2:11434", "https://10.0.0.2:11434"),
     ],
 )
 def test_a_node_url_follows_ollamas_own_table(text: str, url: str) -> None:
@@ -53,6 +58,33 @@ def test_model_names_are_compared_with_their_tag_and_without_case() -> None:
     assert not ids.same_model("llama3:8b", "llama3:70b")
     with pytest.raises(ValueError, match="empty"):
         ids.parse_model_name("  ")
+
+
+def test_the_path_of_a_models_file_is_no_name_with_a_tag() -> None:
+    for path in ("/m/a.gguf", "~/m/a", "./a", "a.GGUF", r"c:\m\a.gguf"):
+        assert ids.is_model_path(path)
+        assert ids.parse_model_name(path) == path
+    for name in ("llama3", "hf.co/a/b-GGUF:Q4", "c:7b"):
+        assert not ids.is_model_path(name)
+
+
+@pytest.mark.parametrize(
+    ("asked", "means_it"),
+    [
+        ("big", True),
+        ("BIG:latest", True),
+        ("m.gguf", True),
+        ("m", True),
+        ("/models/m.gguf", True),
+        ("/elsewhere/m.gguf", False),
+        ("other", False),
+        ("big:7b", False),
+    ],
+)
+def test_a_model_is_called_by_its_name_its_files_name_or_its_whole_path(
+    asked: str, means_it: bool
+) -> None:
+    assert ids.is_called(asked, "big", "/models/m.gguf") is means_it
 
 
 def test_short_names_leave_out_what_is_usual() -> None:

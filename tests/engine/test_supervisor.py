@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import signal
 import socket
@@ -56,6 +57,7 @@ from tests.core.make_gguf import gguf, llama_fields, llama_tensors
 from tests.engine.fake_llama_server import goes, install
 from tests.engine.lives import Life, living
 from tests.engine.support import until
+from tests.engines.store import make_store
 
 HOST = "127.0.0.1"
 SLOW = "more = ['--load-s', '600']"
@@ -617,6 +619,57 @@ async def test_a_question_brings_it_up_also_after_it_was_stopped(place: Place) -
         events = await asked(lived.engine, "model")
         assert isinstance(events[0], Notice)
         assert isinstance(events[-1], Finished)
+
+
+async def test_a_file_can_be_asked_for_by_its_path(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(place.model.parent)
+    async with life(place) as lived:
+        lived.engine.choose_mode(Mode.BOTH)
+        for path in (str(place.model), "./model.gguf"):
+            events = await asked(lived.engine, path)
+            routed = next(e for e in events if isinstance(e, Routed))
+            assert (routed.decision.kind, routed.decision.model) == (
+                "coordinator",
+                str(place.model),
+            )
+            assert isinstance(events[-1], Finished)
+        elsewhere = await asked(lived.engine, "/elsewhere/model.gguf")
+        assert isinstance(elsewhere[-1], Failed), "another file of that name is another model"
+        assert len(place.servers()) == 1
+
+
+async def test_who_asks_for_another_model_than_the_settings_name_is_told_so(place: Place) -> None:
+    async with life(place, model_path=str(place.model)) as lived:
+        lived.engine.choose_mode(Mode.MODEL)
+        events = await asked(lived.engine, "llama3:70b")
+        (notice,) = [e for e in events if isinstance(e, Notice)]
+        assert notice.text == (
+            "The coordinator is set to run model, not llama3:70b. Ask for model, "
+            "or unset model_path to have the model run that is asked for."
+        )
+        assert isinstance(events[-1], Failed)
+        assert not place.servers()
+        planned = await lived.engine.plan_coordinator(Order("llama3:70b"))
+        assert not planned.startable
+        assert planned.problems[0].sentence in notice.text
+        insisted = await lived.engine.plan_coordinator(Order("llama3:70b", insists=True))
+        assert insisted.problems[0].subject == "llama3:70b"
+
+
+async def test_the_file_that_the_settings_name_runs_under_the_name_that_means_it(
+    place: Place, tmp_path: Path
+) -> None:
+    store = make_store(tmp_path / "store", {"big:7b": place.model})
+    digest = hashlib.sha256(place.model.read_bytes()).hexdigest()
+    blob = store / "blobs" / f"sha256-{digest}"
+    changes = {"model_path": str(blob), "ollama_models": str(store)}
+    async with life(place, **changes) as lived:
+        lived.engine.choose_mode(Mode.MODEL)
+        planned = await lived.engine.plan_coordinator(Order("big:7b"))
+        assert planned.plan is not None
+        assert (planned.plan.model, planned.plan.path) == ("big:7b", str(blob))
 
 
 async def test_an_answer_that_is_cut_goes_on_when_its_coordinator_is_back(place: Place) -> None:

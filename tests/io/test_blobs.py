@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from sollol_tui.core.ids import is_model_path
 from sollol_tui.core.problems import Cause, Problem
 from sollol_tui.io.blobs import (
     ListedModel,
     ModelFile,
-    is_path,
     largest_model,
     list_models,
     resolve_model,
@@ -409,7 +409,7 @@ def test_a_path_that_is_closed(tmp_path: Path) -> None:
     ],
 )
 def test_paths_and_names_are_told_apart(asked: str, path: bool) -> None:
-    assert is_path(asked) == path
+    assert is_model_path(asked) == path
 
 
 def split_files(directory: Path) -> list[Path]:

@@ -24,16 +24,18 @@ RPC_PORT = 50052
 # A wildcard means this machine, and so does its usual name: one server must not show up twice.
 _THIS_MACHINE = {"0.0.0.0": "127.0.0.1", "::": "::1", "localhost": "127.0.0.1"}  # noqa: S104
 _SCHEME_PORTS = {"http": 80, "https": 443}
+_PATH_STARTS = ("/", "./", "../", "~", ".\\", "..\\")
 
 
 def parse_node_url(text: str) -> NodeUrl:
     """The URL an `OLLAMA_HOST`-like text means.
 
     Follows Ollama's own table (envconfig/config.go): no port means 11434, a scheme without a port
-    means the scheme's port, a wildcard address means this machine, a base path is kept.
-    Raises `ValueError` with a sentence.
+    means the scheme's port, a wildcard address means this machine, a base path is kept, and
+    `ollama.com` alone means https. Raises `ValueError` with a sentence.
     """
-    return NodeUrl(_parse_url(text, OLLAMA_PORT))
+    is_cloud = text.strip().strip("\"'").strip() == "ollama.com"
+    return NodeUrl(_parse_url("https://ollama.com" if is_cloud else text, OLLAMA_PORT))
 
 
 def parse_coordinator_url(text: str) -> CoordinatorUrl:
@@ -53,12 +55,36 @@ def parse_backend_address(text: str) -> BackendAddress:
 
 
 def parse_model_name(text: str) -> ModelName:
-    """The model name with its tag: `llama3` is `llama3:latest`. Raises `ValueError` when empty."""
+    """The model name with its tag: `llama3` is `llama3:latest`; a file's path is kept as it is.
+
+    Raises `ValueError` when empty.
+    """
     cleaned = text.strip()
     if not cleaned:
         raise ValueError("the model name is empty")
+    if is_model_path(cleaned):
+        return ModelName(cleaned)
     has_tag = ":" in cleaned.rsplit("/", 1)[-1]
     return ModelName(cleaned if has_tag else f"{cleaned}:latest")
+
+
+def is_model_path(asked: str) -> bool:
+    """Whether somebody asks for a file and not for a name in a store."""
+    text = asked.strip()
+    drive = len(text) > 2 and text[1] == ":" and text[2] in "\\/"
+    return text.startswith(_PATH_STARTS) or drive or text.lower().endswith(".gguf")
+
+
+def is_called(asked: str, name: str, path: str) -> bool:
+    """Whether somebody who asks for that means the model of this name in this file.
+
+    A file's name will do, with or without its ending; a path with directories must be the same.
+    """
+    file = path.replace("\\", "/").rsplit("/", 1)[-1]
+    if is_model_path(asked) and "/" in asked.replace("\\", "/"):
+        return asked == path
+    names = {n for called in (name, file) if called for n in (called, called.removesuffix(".gguf"))}
+    return model_key(asked) in {model_key(n) for n in names}
 
 
 def same_model(one: str, other: str) -> bool:

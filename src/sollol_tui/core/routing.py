@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 from sollol_tui.core.asks import AskRequest, Candidate, RouteDecision
-from sollol_tui.core.ids import model_key
+from sollol_tui.core.ids import is_called, is_model_path, model_key
 from sollol_tui.core.model_index import key_of
 from sollol_tui.core.model_size import Found, models_on_nodes, size_of
 from sollol_tui.core.records import Measured, failure_cost_s, is_fresh
@@ -103,6 +103,8 @@ def _preferred(
         return "coordinator", ""
     if mode is not Mode.BOTH:
         return "node", ""
+    if is_model_path(request.model):
+        return "coordinator", "a file, which only a coordinator runs"
     size = size_of(request.model, found, now.snapshot.coordinators)
     if size.parameters is None:
         return "node", "size unknown"
@@ -177,11 +179,7 @@ def _model_refusal(model: NodeModel | None) -> str | None:
 
 def serves(coordinator: CoordinatorState, model: str) -> bool:
     """Whether a coordinator holds that model, by its alias or by its file's name."""
-    names = [coordinator.model or ""]
-    if coordinator.model_path:
-        names.append(coordinator.model_path.replace("\\", "/").rsplit("/", 1)[-1])
-    keys = {model_key(n) for name in names if name for n in (name, name.removesuffix(".gguf"))}
-    return model_key(model) in keys
+    return is_called(model, coordinator.model or "", coordinator.model_path or "")
 
 
 def _coordinator_refusal(

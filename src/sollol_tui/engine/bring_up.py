@@ -30,6 +30,9 @@ async def bring_up(
         return
     ours = store.snapshot.coordinator(supervisor.url)
     if ours is None or ours.status in _AT_REST or _failed_otherwise(ours, request):
+        if (problem := await supervisor.objection(request.model)) is not None:
+            yield Notice(f"{problem.sentence} {problem.next}")
+            return
         yield Notice(f"No coordinator serves {request.model}: starting one.")
         await supervisor.start(Order(request.model, port=supervisor.process.port))
     elif not is_coming(ours, store.now_s()) or _is_other(ours, request):

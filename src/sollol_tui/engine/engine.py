@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import os
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager, suppress
@@ -20,6 +21,7 @@ from sollol_tui.core.ids import (
     CoordinatorUrl,
     NodeUrl,
     host_of,
+    is_model_path,
     parse_backend_address,
     parse_node_url,
     port_of,
@@ -116,6 +118,7 @@ class Engine:
         Asked before the first look has ended, it waits for that look.
         """
         await self.first_look()
+        request = request._replace(model=whole_path(request.model))
         for stage in (self.runtime.bring_up, self.runtime.requests.ask):
             async with aclosing(stage(request)) as events:
                 async for event in events:
@@ -124,6 +127,13 @@ class Engine:
     def ask_parallel(self, request: AskRequest, parts: int = 0) -> AsyncGenerator[Said, None]:
         """Have an answer written in parts by several at once (see `engine.parallel`)."""
         return ask_parallel(self.ask, request, parts, self.store.now_s)
+
+    async def sees(self, model: str) -> bool | None:
+        """Whether a model takes pictures somewhere, as its servers say; None: none of them did."""
+        from sollol_tui.engine.sight import sees
+
+        await self.first_look()
+        return await sees(model, self.store.snapshot, self.runtime.looks.server, self.runtime.http)
 
     def choose_mode(self, mode: Mode, pinned: str = "") -> None:
         """Switch the mode for the next request, and keep it for the next run."""
@@ -304,6 +314,14 @@ class Engine:
 
     def _warn(self, text: str) -> None:
         self.store.log("warn", "app", "", text)
+
+
+def whole_path(model: str) -> str:
+    """The path of a model's file as its coordinator tells it; a name is left as it is."""
+    if not is_model_path(model):
+        return model
+    path = os.path.abspath(os.path.expanduser(model))
+    return path if "/" in model or os.sep in model or os.path.exists(path) else model
 
 
 def _named_in(settings: Settings) -> Iterator[TargetsFound]:

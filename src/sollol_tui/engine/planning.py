@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sollol_tui.core.faults import Fault, FaultKind
-from sollol_tui.core.ids import BackendAddress
+from sollol_tui.core.ids import BackendAddress, is_called, is_model_path
 from sollol_tui.core.orders import Order, Planned
 from sollol_tui.core.plan import (
     HostMemory,
@@ -97,13 +97,22 @@ class Planner:
 
     def _model(self, order: Order) -> ModelFile | Problem:
         """The model that was asked for, never another one (S3)."""
-        asked = self._settings.model_path or order.model
         places = stores.stores(self._env, self._settings.ollama_models)
-        if order.model and (order.insists or blobs.is_path(order.model)):
-            asked = order.model
-        if asked:
-            return blobs.resolve_model(asked, places)
-        return blobs.largest_model(places)
+        configured, asked = self._settings.model_path, order.model
+        if configured and not (asked and (order.insists or is_model_path(asked))):
+            return _as_configured(configured, asked, places)
+        return blobs.resolve_model(asked, places) if asked else blobs.largest_model(places)
+
+    def objection(self, model: str) -> Problem | None:
+        """Why no coordinator is started for a model that was asked for: the settings name another.
+
+        Blocks while the disk is read: call it in a thread.
+        """
+        if not self._settings.model_path:
+            return None
+        found = self._model(Order(model))
+        is_another = isinstance(found, Problem) and found.subject == self._settings.model_path
+        return found if isinstance(found, Problem) and is_another else None
 
     def _options(self, order: Order, model: ModelFile) -> PlanOptions:
         settings = self._settings
@@ -133,6 +142,22 @@ class Planner:
         )
         probed = dict(zip(asked, reports, strict=True))
         return {a: probed[a] if a in probed else held[a] for a in addresses}
+
+
+def _as_configured(configured: str, asked: str, places: Sequence[Path]) -> ModelFile | Problem:
+    """The file that the settings name. Who asks for another model does not get that one instead:
+    the same file under the name that was asked for will do.
+    """
+    file = blobs.resolve_model(configured, places)
+    if isinstance(file, Problem) or not asked or is_called(asked, file.name, file.path):
+        return file
+    wanted = blobs.resolve_model(asked, places)
+    if isinstance(wanted, ModelFile) and Path(wanted.path).resolve() == Path(file.path).resolve():
+        return wanted
+    evidence = (f"model_path (or SOLLOL_MODEL_PATH) names {file.path}", f"{asked} was asked for")
+    advice = f"Ask for {file.name}, or unset model_path to have the model run that is asked for."
+    said = f"The coordinator is set to run {file.name}, not {asked}."
+    return Problem(Cause.MODEL_NOT_FOUND, configured, evidence, advice, said)
 
 
 def _left_out(

@@ -137,6 +137,10 @@ class Supervisor:
                 await self._end_process()
             self.process.let_go()
 
+    async def objection(self, model: str) -> Problem | None:
+        """Why it is not to be started for a model that was asked for."""
+        return await asyncio.to_thread(self._planner.objection, model)
+
     # Its life
 
     async def _keep_up(self, order: Order, history: RestartHistory, served: bool) -> None:

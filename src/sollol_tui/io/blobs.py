@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sollol_tui.core.gguf import GgufHeader, read_split
+from sollol_tui.core.ids import is_model_path
 from sollol_tui.core.manifest import (
     MAX_MANIFEST_BYTES,
     Layer,
@@ -23,7 +24,7 @@ from sollol_tui.core.manifest import (
     refusal,
     with_config,
 )
-from sollol_tui.core.problems import Cause, Problem
+from sollol_tui.core.problems import NOBODY_NAMED, Cause, Problem
 from sollol_tui.io.disk import Disk
 from sollol_tui.io.stores import advice_to_read
 
@@ -71,7 +72,7 @@ def resolve_model(
 ) -> ModelFile | Problem:
     """The model that was asked for, by name in one of the stores or by the path of a GGUF file."""
     disk = disk or Disk()
-    if is_path(asked):
+    if is_model_path(asked):
         return _from_path(Path(asked).expanduser().absolute(), disk)
     parts = parse_name(asked)
     if isinstance(parts, str):
@@ -79,14 +80,6 @@ def resolve_model(
             Cause.MODEL_NOT_FOUND, asked.strip(), (f"the name {parts}",), "Write it as name:tag."
         )
     return _from_stores(parts, stores, disk)
-
-
-def is_path(asked: str) -> bool:
-    """Whether somebody asks for a file and not for a name in a store."""
-    text = asked.strip()
-    starts = ("/", "./", "../", "~", ".\\", "..\\")
-    drive = len(text) > 2 and text[1] == ":" and text[2] in "\\/"
-    return text.startswith(starts) or drive or text.lower().endswith(".gguf")
 
 
 def list_models(stores: Sequence[Path], disk: Disk | None = None) -> tuple[ListedModel, ...]:
@@ -119,8 +112,8 @@ def largest_model(
         refused.append(f"{model.name}: {_why_not(found)}")
     evidence = refused or [f"none of {len(listed)} models has {at_least_bytes / 1e9:g} GB"]
     looked = (f"looked in {store}" for store in stores)
-    advice = "Name a model (-m), or the path of a GGUF file."
-    return Problem(Cause.MODEL_NOT_FOUND, "(none was named)", (*evidence, *looked), advice)
+    advice = "Name a model, or the path of a GGUF file."
+    return Problem(Cause.MODEL_NOT_FOUND, NOBODY_NAMED, (*evidence, *looked), advice)
 
 
 def _why_not(found: ModelFile | Problem) -> str:

@@ -131,8 +131,8 @@ def read_note(state_dir: Path, port: int) -> RunNote | None:
         raw = json.loads(_note(state_dir, port).read_text(encoding="utf-8"))
         problem = raw["problem"]
         if problem is not None:
-            cause, subject, evidence, advice = problem
-            problem = Problem(Cause(cause), str(subject), tuple(map(str, evidence)), str(advice))
+            cause, subject, evidence, *words = problem
+            problem = Problem(Cause(cause), subject, tuple(map(str, evidence)), *map(str, words))
         times = (raw[name] for name in ("at_s", "retry_at_s", "problem_at_s"))
         at_s, retry_at_s, problem_at_s = (None if t is None else float(t) for t in times)
         return RunNote(at_s or 0.0, Phase(raw["phase"]), retry_at_s, problem, problem_at_s)
