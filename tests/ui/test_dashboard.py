@@ -257,3 +257,13 @@ async def test_every_theme_can_draw_the_screen(theme: str) -> None:
         await pilot.press(*f":theme {theme}", "enter")
         await until(pilot, lambda: app.theme == theme)
         await until_shown(pilot, "gpu-rig")
+
+
+async def test_a_resize_behind_the_end_is_no_bug() -> None:
+    """A terminal that is closed may tell a last size when the program is leaving already."""
+    app = SollolApp(StillEngine(FULL))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until_shown(pilot, "gpu-rig")
+        app.exit()
+        app.dashboard.add_class("-one")
+        app.dashboard._bring_lines()

@@ -106,7 +106,7 @@ class DashboardScreen(SteadyScreen[None]):
     def _bring_lines(self) -> None:
         """The lines that only some sizes have are mounted when they are first wanted: what is not
         there costs no time (4 ms of the first frame)."""
-        if not self.is_mounted:
+        if not (self.is_mounted and self.is_attached):  # a last resize may come when it has gone
             return
         if self.has_class("-one") and not self._tabs.is_attached:
             self.mount(self._tabs, after=self.panes.status)
