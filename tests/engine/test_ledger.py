@@ -205,7 +205,14 @@ def fault(kind: str) -> object:
 
 
 def test_failures_that_are_not_the_targets_teach_nothing() -> None:
-    for kind in ("bad_request", "not_found", "stopped"):
+    for kind in (
+        "bad_request",
+        "not_found",
+        "stopped",
+        "saturated",
+        "rate_limited",
+        "loading",
+    ):
         assert recalled(sample(1, fault=fault(kind))).records == {}
     assert recalled(sample(1, fault=fault("cut"))).records[KEY].failures == 1
     assert recalled(sample(1, kind=None, target="", fault=fault("cut"))).records == {}

@@ -11,11 +11,11 @@ from sollol_tui.core.model_index import by_key
 from sollol_tui.core.state import ClusterSnapshot, CoordinatorState, NodeModel
 
 # "8x7b" is eight experts of seven; "-70b-", ":0.5b", "135m" stand between separators.
-_EXPERTS = re.compile(r"(?<![a-z0-9.])(\d+)x(\d+(?:\.\d+)?)([bm])(?![a-z])", re.IGNORECASE)
-_PLAIN = re.compile(r"(?<![a-z0-9.])(\d+(?:\.\d+)?)([bm])(?![a-z])", re.IGNORECASE)
+_EXPERTS = re.compile(r"(?<![a-z0-9.])(\d+)x(\d+(?:\.\d+)?)([bmt])(?![a-z])", re.IGNORECASE)
+_PLAIN = re.compile(r"(?<![a-z0-9.])(\d+(?:\.\d+)?)([bmt])(?![a-z])", re.IGNORECASE)
 Found = Sequence[NodeModel | None]
 
-_SCALE = {"b": 1e9, "m": 1e6}
+_SCALE = {"t": 1e12, "b": 1e9, "m": 1e6}
 
 
 class ModelSize(NamedTuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sollol_tui.core.ids import model_key
-from sollol_tui.core.state import ClusterSnapshot, NodeStatus
+from sollol_tui.core.state import ClusterSnapshot, LoadedModel, NodeStatus
 
 LOAD_EXTRA_S = 300.0  # a cold model may take so long, and more the larger it is
 LOAD_EXTRA_S_PER_BYTE = 20.0 / 2**30
@@ -11,13 +11,28 @@ LOAD_EXTRA_S_PER_BYTE = 20.0 / 2**30
 _ANSWERS = {NodeStatus.UP, NodeStatus.SATURATED}
 
 
-def is_cold(snapshot: ClusterSnapshot, target: str, model: str) -> bool:
-    """Whether a node has to load the model first. A coordinator never has to."""
+def reloads(loaded: LoadedModel, context_tokens: int | None) -> bool:
+    """Whether a request's context makes Ollama load the model anew (server/sched.go:1381)."""
+    return context_tokens is not None and loaded.context_tokens not in {None, context_tokens}
+
+
+def is_cold(
+    snapshot: ClusterSnapshot, target: str, model: str, context_tokens: int | None = None
+) -> bool:
+    """Whether a node has to load the model first. A coordinator never has to.
+
+    Args:
+        context_tokens: what the request asks for; with another one the model is loaded anew.
+    """
     node, key = snapshot.node(target), model_key(model)
-    return node is not None and all(model_key(m.name) != key for m in node.loaded)
+    if node is None:
+        return False
+    return not any(model_key(m.name) == key and not reloads(m, context_tokens) for m in node.loaded)
 
 
-def first_token_limit_s(snapshot: ClusterSnapshot, target: str, model: str) -> float:
+def first_token_limit_s(
+    snapshot: ClusterSnapshot, target: str, model: str, context_tokens: int | None = None
+) -> float:
     """How long the first token may take, in seconds: longest while the model is loaded there.
 
     Only a node that goes on answering its looks is believed to load: Ollama does while it loads
@@ -25,7 +40,9 @@ def first_token_limit_s(snapshot: ClusterSnapshot, target: str, model: str) -> f
     """
     limit_s = snapshot.rules.first_token_limit_s
     node, key = snapshot.node(target), model_key(model)
-    if node is None or node.status not in _ANSWERS or not is_cold(snapshot, target, model):
+    if node is None or node.status not in _ANSWERS:
+        return limit_s
+    if not is_cold(snapshot, target, model, context_tokens):
         return limit_s
     size = next((m.size_bytes for m in node.models if model_key(m.name) == key), None)
     return limit_s + LOAD_EXTRA_S + LOAD_EXTRA_S_PER_BYTE * (size or 0)

@@ -3,18 +3,24 @@
 A score is the expected time of an answer of 200 tokens, in seconds below zero: waiting, loading,
 first token, writing, and what recent failures weigh. So CPU and GPU nodes compete by what was
 measured. A target without a record is taken to be as good as the best: it is tried, and the record
-decides from then on.
+decides from then on. What was measured long ago counts when it was better than the best: so a slow
+one gets another try, and a fast one is not forgotten. One that has never answered and would have
+to load first is tried too, once others have answered often enough to make up for that load.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
+from sollol_tui.core import units
 from sollol_tui.core.asks import AskRequest, Candidate, RouteDecision
 from sollol_tui.core.ids import is_called, is_model_path, model_key
+from sollol_tui.core.model_fit import fits_no_node
 from sollol_tui.core.model_index import key_of
 from sollol_tui.core.model_size import Found, models_on_nodes, size_of
+from sollol_tui.core.patience import reloads
 from sollol_tui.core.records import Measured, failure_cost_s, is_fresh
 from sollol_tui.core.state import (
     ClusterSnapshot,
@@ -32,9 +38,15 @@ ASSUMED_TTFT_S = 0.5
 ASSUMED_TPS = 20.0
 ASSUMED_LOAD_BYTES_S = 1e9
 AFFINITY_S = 1.0
+TRIED_AFTER_S = 1.0  # of loading that each answer of others pays for
+JUST_BETTER_S = 0.01
+
+# Older nodes do not tell what a model can do: nomic-bert, mxbai-embed-large, gemma-embedding.
+_EMBEDS = re.compile(r"(?:^|[-_/ ])(?:nomic-|jina-)?(?:bert|embed)", re.IGNORECASE)
 
 Kind = Literal["node", "coordinator"]
 NO_RECORD = Measured()
+FITS_NO_NODE = "fits no single node's memory"
 
 
 class Circumstances(NamedTuple):
@@ -60,6 +72,16 @@ class _Place(NamedTuple):
     weight: float
     load_s: float  # expected: 0 when the model is in memory
     record: Measured
+    anew: str = ""  # the model is loaded there, and this request has it loaded anew
+
+
+class _Best(NamedTuple):
+    """The best of all that can take the request."""
+
+    ttft_s: float
+    tps: float
+    answers: int
+    in_flight: int
 
 
 def choose(request: AskRequest, now: Circumstances, decision_id: str) -> RouteDecision:
@@ -69,6 +91,7 @@ def choose(request: AskRequest, now: Circumstances, decision_id: str) -> RouteDe
     first, why = _preferred(request, mode, found, now)
     places, rejected = _sorted_out(request, mode, found, now)
     scored = _scored(places, now)
+    anew = {place.target: place.anew for place in places if place.anew}
     ranked = sorted(scored, key=lambda c: _rank(c, first, now))
     best = ranked[0] if ranked else None
     return RouteDecision(
@@ -78,7 +101,7 @@ def choose(request: AskRequest, now: Circumstances, decision_id: str) -> RouteDe
         target=best.target if best else None,
         kind=best.kind if best else None,
         name=best.name if best else "",
-        reason=_reason(ranked, rejected, first, why, now),
+        reason=_reason(ranked, rejected, first, why, anew),
         candidates=(*ranked, *rejected),
     )
 
@@ -107,26 +130,15 @@ def _preferred(
         return "coordinator", "a file, which only a coordinator runs"
     size = size_of(request.model, found, now.snapshot.coordinators)
     if size.parameters is None:
-        return "node", "size unknown"
-    said = f"{size.parameters / 1e9:.3g} B" + (" by its name" if size.guessed else "")
-    limit = f"{now.threshold_parameters / 1e9:.3g} B"
+        unfit = fits_no_node(found, now.snapshot)
+        return ("coordinator", FITS_NO_NODE) if unfit else ("node", "size unknown")
+    said = units.parameters(size.parameters) + (" by its name" if size.guessed else "")
+    limit = units.parameters(now.threshold_parameters)
     if size.parameters >= now.threshold_parameters:
         return "coordinator", f"{said}, from {limit} on the coordinator"
-    if _fits_no_node(found, now.snapshot):
-        return "coordinator", "fits no single node's memory"
+    if fits_no_node(found, now.snapshot):
+        return "coordinator", FITS_NO_NODE
     return "node", f"{said}, below {limit}"
-
-
-def _fits_no_node(found: Found, snapshot: ClusterSnapshot) -> bool:
-    """Whether every node that has the model said how much memory it has, and none has enough."""
-    sizes = [
-        (node.vram_total_bytes, model.size_bytes)
-        for node, model in zip(snapshot.nodes, found, strict=True)
-        if model is not None
-    ]
-    return bool(sizes) and all(
-        room is not None and size is not None and size > room for room, size in sizes
-    )
 
 
 def _sorted_out(
@@ -174,6 +186,8 @@ def _model_refusal(model: NodeModel | None) -> str | None:
         return "cloud model: its weights are not here"
     if model.capabilities and "completion" not in model.capabilities:
         return f"cannot chat: {', '.join(model.capabilities)} only"
+    if not model.capabilities and _EMBEDS.search(f"{model.name} {model.family}"):
+        return "cannot chat: an embedding model by its name"
     return None
 
 
@@ -202,15 +216,17 @@ def _node_place(
     node: NodeState, model: NodeModel, key: str, request: AskRequest, now: Circumstances
 ) -> _Place:
     record = now.records.get((node.url, key), NO_RECORD)
-    warm = any(key_of(m.name) == key and not _reloads(m, request) for m in node.loaded)
-    load_s = 0.0 if warm else record.load_s or _load_guess_s(model)
-    return _Place(node.url, "node", node.name, node.in_flight, 1, node.weight, load_s, record)
+    loaded = next((m for m in node.loaded if key_of(m.name) == key), None)
+    anew = loaded is not None and reloads(loaded, request.options.context_tokens)
+    load_s = 0.0 if loaded and not anew else record.load_s or _load_guess_s(model)
+    place = _Place(node.url, "node", node.name, node.in_flight, 1, node.weight, load_s, record)
+    return place._replace(anew=_anew_words(loaded, request)) if loaded and anew else place
 
 
-def _reloads(loaded: LoadedModel, request: AskRequest) -> bool:
-    """Whether the request's context makes Ollama load the model anew (server/sched.go:1381)."""
-    wanted = request.options.context_tokens
-    return wanted is not None and loaded.context_tokens not in {None, wanted}
+def _anew_words(loaded: LoadedModel, request: AskRequest) -> str:
+    """What is said when the request's context makes Ollama load the model anew."""
+    wanted, there = request.options.context_tokens, loaded.context_tokens
+    return f"loads the model anew there: a context of {wanted} is asked for, {there} is loaded"
 
 
 def _load_guess_s(model: NodeModel) -> float:
@@ -232,18 +248,35 @@ def _coordinator_place(
 
 def _scored(places: list[_Place], now: Circumstances) -> list[Candidate]:
     fresh = [p.record for p in places if is_fresh(p.record, now.now_s)]
-    best_ttft_s = min((r.ttft_s for r in fresh if r.ttft_s is not None), default=ASSUMED_TTFT_S)
-    best_tps = max((r.decode_tps for r in fresh if r.decode_tps), default=ASSUMED_TPS)
-    least = min((p.in_flight for p in places), default=0)
-    return [_candidate(p, best_ttft_s, best_tps, least, now) for p in places]
+    best = _Best(
+        ttft_s=min((r.ttft_s for r in fresh if r.ttft_s is not None), default=ASSUMED_TTFT_S),
+        tps=max((r.decode_tps for r in fresh if r.decode_tps), default=ASSUMED_TPS),
+        answers=max((p.record.answers for p in places), default=0),
+        in_flight=min((p.in_flight for p in places), default=0),
+    )
+    return [_candidate(p, best, now) for p in places]
 
 
-def _candidate(
-    place: _Place, best_ttft_s: float, best_tps: float, least: int, now: Circumstances
-) -> Candidate:
-    known = place.record if is_fresh(place.record, now.now_s) else NO_RECORD
-    ttft_s = best_ttft_s if known.ttft_s is None else known.ttft_s
-    write_s = ANSWER_TOKENS / (known.decode_tps or best_tps)
+def _expected(record: Measured, best: _Best, now_s: float) -> tuple[float, float]:
+    """Time to the first token and rate: as measured; where that is long ago, or never was, at
+    least as good as the best.
+    """
+    ttft_s, tps = record.ttft_s, record.decode_tps or None
+    if is_fresh(record, now_s):
+        return best.ttft_s if ttft_s is None else ttft_s, tps or best.tps
+    return min(best.ttft_s, ttft_s or best.ttft_s), max(best.tps, tps or best.tps)
+
+
+def _untried_s(place: _Place, best: _Best) -> float:
+    """What a place that has never answered is forgiven of its loading."""
+    if place.record.answers or not place.load_s:
+        return 0.0
+    return min(place.load_s + JUST_BETTER_S, TRIED_AFTER_S * best.answers)
+
+
+def _candidate(place: _Place, best: _Best, now: Circumstances) -> Candidate:
+    ttft_s, tps = _expected(place.record, best, now.now_s)
+    write_s = ANSWER_TOKENS / tps
     ahead = max(0, place.in_flight - place.slots + 1)
     scale = -1.0 / place.weight
     wait = scale * ahead * (ttft_s + write_s) / place.slots
@@ -257,7 +290,10 @@ def _candidate(
         ("answer", answer),
         ("failures", failures),
     )
-    if place.target == now.affinity and within_load_guard(place.in_flight, least):
+    if untried_s := _untried_s(place, best):
+        parts = (*parts, ("not tried yet", untried_s / place.weight))
+        score += untried_s / place.weight
+    if place.target == now.affinity and within_load_guard(place.in_flight, best.in_flight):
         parts = (*parts, ("same conversation", AFFINITY_S))
         score += AFFINITY_S
     return Candidate(place.target, place.kind, place.name, score, parts)
@@ -273,7 +309,7 @@ def _reason(
     rejected: list[Candidate],
     first: Kind,
     why: str,
-    now: Circumstances,
+    anew: Mapping[str, str],
 ) -> str:
     if not ranked:
         return _nothing(rejected)
@@ -284,7 +320,8 @@ def _reason(
     if len(ranked) == 1 or ranked[1].kind != best.kind:
         words.append(_only_words(best, rejected))
     else:
-        words.append(_comparison(best, ranked[1], now))
+        words.append(_comparison(best, ranked[1]))
+    words.append(anew.get(best.target, ""))
     return "; ".join(w for w in words if w)
 
 
@@ -304,7 +341,7 @@ def _fallback_words(rejected: list[Candidate], first: Kind) -> str:
     return f"no {first} can: {refusals[0]}"
 
 
-def _comparison(best: Candidate, second: Candidate, now: Circumstances) -> str:
+def _comparison(best: Candidate, second: Candidate) -> str:
     if best.score == second.score:
         return f"as good as {second.name}, fewer requests so far"
     other = dict(second.parts)
@@ -320,6 +357,7 @@ _GAINS = {
     "answer": "writes faster than {second}",
     "failures": "failed less lately than {second}",
     "same conversation": "same conversation as before",
+    "not tried yet": "has not been tried with this model yet, unlike {second}",
 }
 
 

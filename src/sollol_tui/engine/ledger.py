@@ -27,7 +27,15 @@ SAMPLES = 2000
 CONVERSATIONS = 500
 AFFINITY_TTL_S = 600.0
 
-_NOT_THE_TARGETS_FAULT = {FaultKind.BAD_REQUEST, FaultKind.NOT_FOUND, FaultKind.STOPPED}
+# A full queue and a load that goes on are no failures either: they pass, and are known as such.
+_NOT_THE_TARGETS_FAULT = {
+    FaultKind.BAD_REQUEST,
+    FaultKind.NOT_FOUND,
+    FaultKind.STOPPED,
+    FaultKind.SATURATED,
+    FaultKind.RATE_LIMITED,
+    FaultKind.LOADING,
+}
 
 Records = dict[tuple[str, str], Measured]
 

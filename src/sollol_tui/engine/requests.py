@@ -244,7 +244,8 @@ class Requests:
         return Waiting(ahead, age_s, self._is_cold(attempt), attempt.progress)
 
     def _is_cold(self, attempt: Attempt) -> bool:
-        return is_cold(self._store.snapshot, attempt.target, attempt.decision.model)
+        wanted = attempt.answer.request.options.context_tokens
+        return is_cold(self._store.snapshot, attempt.target, attempt.decision.model, wanted)
 
     def _moved_s(self, attempt: Attempt, came: bool, now_s: float) -> float:
         """Since when it is silent: a load that ended moved it, and so do those before it."""
@@ -261,7 +262,8 @@ class Requests:
         snapshot = self._store.snapshot
         if attempt.tokens:
             return snapshot.rules.token_gap_limit_s
-        return first_token_limit_s(snapshot, attempt.target, attempt.decision.model)
+        wanted = attempt.answer.request.options.context_tokens
+        return first_token_limit_s(snapshot, attempt.target, attempt.decision.model, wanted)
 
     def _ended(self, attempt: Attempt) -> None:
         now_s = self._store.now_s()
