@@ -210,13 +210,10 @@ async def test_questions_asked_meanwhile_wait_in_sight_and_are_asked_in_turn(cha
             await chat.ask(pilot, text)
         await until_shown(pilot, "next  second", "next  third", "next  fourth  +1 more")
         assert chat.asked == ["first"]
-        await pilot.press("up")  # the last one is taken back
-        assert chat.panel.prompt.text == "fifth"
-        chat.panel.prompt.write("")
-        for number in range(3):
+        for number in range(4):
             chat.answers.say(ROUTED, Delta(f"answer {number}"), DONE)
             await until(pilot, lambda n=number: len(chat.asked) == n + 2)  # type: ignore[misc]
-        assert chat.asked == ["first", "second", "third", "fourth"]
+        assert chat.asked == ["first", "second", "third", "fourth", "fifth"]
         chat.answers.say(ROUTED, Delta("end"), DONE)
         await until(pilot, lambda: not chat.panel.is_streaming)
         assert "next" not in "\n".join(shown(chat.host))
@@ -236,7 +233,7 @@ async def test_after_a_stop_waiting_questions_are_held_until_enter(chat: Chat) -
         await until_shown(pilot, "held  third")
         await pilot.press("escape")
         await until(pilot, lambda: "held" not in "\n".join(shown(chat.host)))
-        assert chat.panel.session.queue == []
+        assert not chat.panel.queue
 
 
 async def test_without_a_model_the_question_stays_and_one_is_asked_for(chat: Chat) -> None:

@@ -280,36 +280,6 @@ def test_a_question_that_got_no_answer_is_not_told_again() -> None:
     assert request.messages == (ChatMessage("user", "again?"),)
 
 
-def test_questions_wait_in_order_and_can_be_taken_back() -> None:
-    session = _begun()
-    for text in ("a", "b", "c"):
-        session.enqueue(text)
-    assert session.take_back() == "c"
-    session.apply(Delta("x"), 1.0)
-    session.apply(DONE, 2.0)
-    assert session.next_prompt() == "a"
-    assert session.next_prompt() == "b"
-    assert session.next_prompt() is None
-    assert session.take_back() is None
-
-
-@pytest.mark.parametrize("ending", ["stopped", "failed"])
-def test_after_a_bad_end_the_waiting_questions_are_held(ending: str) -> None:
-    session = _begun()
-    session.enqueue("a")
-    if ending == "stopped":
-        session.stop(1.0)
-    else:
-        session.cut(Fault(FaultKind.REFUSED), 1.0)
-    assert session.is_held
-    assert session.next_prompt() is None
-    session.release()
-    assert session.next_prompt() == "a"
-    session.enqueue("b")
-    session.drop_queue()
-    assert session.queue == []
-
-
 def test_a_decision_without_a_target_has_no_name() -> None:
     nobody = RouteDecision("r1.1", "m", Mode.TASK, None, None, "", "nobody has it", ())
     assert _said(_begun().apply(Routed(nobody), 0.1)) == ["m · nobody has it"]

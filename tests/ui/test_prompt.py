@@ -6,7 +6,8 @@ import pytest
 from textual import events
 from textual.pilot import Pilot
 
-from sollol_tui.ui.widgets.prompt import REMEMBERED, Prompt
+from sollol_tui.ui.widgets.prompt import Prompt
+from sollol_tui.ui.widgets.prompt_parts import REMEMBERED
 from tests.ui.chat_host import Host, until
 
 
@@ -169,18 +170,6 @@ async def test_up_in_a_text_that_was_begun_only_moves_the_cursor() -> None:
         assert prompt.text == "firsty"
 
 
-async def test_up_takes_back_the_question_that_waits() -> None:
-    prompt = Prompt()
-    app = _host(prompt)
-    async with app.run_test() as pilot:
-        prompt.focus()
-        prompt.remember("waiting")
-        prompt.waiting = "waiting"
-        await pilot.press("up")
-        assert prompt.text == "waiting"
-        await until(pilot, lambda: any(isinstance(m, Prompt.TakenBack) for m in app.told))
-
-
 async def test_pages_and_end_read_on_in_what_stands_above() -> None:
     prompt = Prompt()
     app = _host(prompt)
@@ -195,8 +184,8 @@ def test_only_so_many_questions_are_remembered() -> None:
     prompt = Prompt()
     for number in range(REMEMBERED + 50):
         prompt.remember(f"q{number}")
-    assert len(prompt._asked) == REMEMBERED
-    assert prompt._asked[-1] == f"q{REMEMBERED + 49}"
+    assert len(prompt._recall.texts) == REMEMBERED
+    assert prompt._recall.texts[-1] == f"q{REMEMBERED + 49}"
 
 
 async def test_a_text_is_not_put_over_one_that_was_begun() -> None:

@@ -69,7 +69,12 @@ def _about(chat: KeptChat) -> str:
 
 
 def _question(message: KeptMessage) -> list[str]:
-    return ["## Question", plain_block(message.content)]
+    pictures = " · ".join(
+        plain_line(f"{image.name} ({image.kind.upper()}, {units.size(image.size_bytes)})")
+        for image in message.images
+    )
+    sent = [f"*with {pictures}*"] if pictures else []
+    return ["## Question", *sent, plain_block(message.content)]
 
 
 def _answer(message: KeptMessage) -> list[str]:
@@ -116,7 +121,8 @@ def _message_json(message: KeptMessage) -> dict[str, object]:
         "at": _when(message.at_s),
     }
     if message.role == "user":
-        return about
+        pictures = [image._asdict() for image in message.images]
+        return about | ({"images": pictures} if pictures else {})
     fault = message.fault
     return about | {
         "thinking": message.thinking,

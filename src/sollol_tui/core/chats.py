@@ -9,6 +9,7 @@ from sollol_tui.core import wire
 from sollol_tui.core.asks import ChatOptions, RouteDecision, Usage
 from sollol_tui.core.decision_json import decision_json, read_decision
 from sollol_tui.core.faults import Fault, FaultKind
+from sollol_tui.core.images import Image
 from sollol_tui.core.state import Mode
 
 TITLE_CHARS = 50
@@ -37,7 +38,7 @@ class SeamMark(NamedTuple):
 
 
 class KeptMessage(NamedTuple):
-    """One turn. Everything after `at_s` is of answers only.
+    """One turn. Everything after `at_s` is of answers only, but for the pictures of a question.
 
     `outcome` is empty for a question, `running` for an answer that was being written.
     """
@@ -56,6 +57,7 @@ class KeptMessage(NamedTuple):
     fault: Fault | None = None
     seams: tuple[SeamMark, ...] = ()
     thought_s: float = 0.0
+    images: tuple[Image, ...] = ()  # of a question
 
     @property
     def target(self) -> str:

@@ -42,6 +42,7 @@ class CoordinatorReport(NamedTuple):
     sleeping: bool = False
     build: str | None = None
     fault: Fault | None = None  # alive, but part of it refused (401 on /slots)
+    sees: bool | None = None  # takes pictures
 
 
 class ServerProcess(NamedTuple):

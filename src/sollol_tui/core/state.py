@@ -205,6 +205,7 @@ class CoordinatorState(NamedTuple):
     plan: CoordinatorPlan | None = None
     shards: ShardMap | None = None
     offers_replan: bool = False  # a new plan would have more backends (N11)
+    sees: bool | None = None  # takes pictures, as its `/props` say
 
 
 class Device(NamedTuple):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 from sollol_tui.core.events import TargetsFound
 from sollol_tui.core.ids import BackendAddress, CoordinatorUrl, port_of
+from sollol_tui.core.images import Image, ImageRefused
 from sollol_tui.core.lifecycle import Phase
 from sollol_tui.core.problems import Cause, Problem
 from sollol_tui.core.reports import FoundBackend
@@ -19,6 +21,7 @@ from sollol_tui.engine.store import Store
 from sollol_tui.engine.worker import Worker
 from sollol_tui.io import blobs, log_file, runs, stores
 from sollol_tui.io.blobs import ListedModel
+from sollol_tui.io.images import read_image
 
 SOURCE = "app"  # a source of its own: the coordinator of ours is another
 
@@ -55,6 +58,10 @@ class Here:
         """The models in the stores of this machine's Ollama, by name."""
         places = stores.stores(os.environ, self._settings.ollama_models)
         return await asyncio.to_thread(blobs.list_models, places)
+
+    async def images(self, paths: Sequence[str]) -> tuple[Image | ImageRefused, ...]:
+        """The pictures at these paths, or why there is none, in their order."""
+        return tuple([await asyncio.to_thread(read_image, path) for path in paths])
 
     async def kept_log(self, *, before: bool = False) -> tuple[str, ...]:
         """The last lines that a coordinator of ours wrote: in its last run, or in the one before.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -26,11 +26,12 @@ from sollol_tui.core.chats import (
     seams_json,
     with_figures,
 )
+from sollol_tui.core.images import images_json, read_images
 from sollol_tui.core.state import Mode
 from sollol_tui.io.files import private_dir
 
 FILE_NAME = "chats.sqlite"
-SCHEMA = 1
+SCHEMA = 2
 BUSY_S = 5.0  # another program writes: it takes milliseconds
 MAX_TEXT_CHARS = 4_000_000  # of one message
 CUT = "\n\n[cut here: too long to be kept]"
@@ -64,6 +65,12 @@ _CREATE = (
 )""",
     "CREATE INDEX chats_by_time ON chats (updated)",
 )
+_CREATE_IMAGES = """CREATE TABLE images (
+    chat TEXT NOT NULL,
+    number INTEGER NOT NULL,    -- of the question they go with
+    images TEXT NOT NULL,       -- JSON: name, kind, size, and the file in base64
+    PRIMARY KEY (chat, number)
+)"""  # since schema 2
 _CREATE_WORDS = "CREATE VIRTUAL TABLE words USING fts5 (chat UNINDEXED, number UNINDEXED, text)"
 
 _PUT_CHAT = """INSERT INTO chats VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -128,6 +135,7 @@ class ChatsFile:
             connection.execute(_PUT_CHAT, _chat_values(chat))
             for number, message in numbered:
                 connection.execute(_PUT_MESSAGE, _message_values(chat.id, number, message))
+                _put_images(connection, chat.id, number, message)
                 if self._has_words and message.outcome != "running":  # a draft changes too often
                     self._index(connection, chat.id, number, message.content)
 
@@ -150,9 +158,11 @@ class ChatsFile:
         row = connection.execute("SELECT * FROM chats WHERE id = ?", (chat_id,)).fetchone()
         if row is None:
             return None
+        sql = "SELECT number, images FROM images WHERE chat = ?"
+        images = dict(connection.execute(sql, (chat_id,)).fetchall())
         sql = "SELECT * FROM messages WHERE chat = ? ORDER BY number"
         with closing(connection.execute(sql, (chat_id,))) as cursor:
-            return Opened(_chat(row), tuple(map(_message, cursor)))
+            return Opened(_chat(row), tuple(_message(row, images) for row in cursor))
 
     def rename(self, chat_id: str, title: str) -> bool:
         """Give it another title; False when it is gone."""
@@ -167,6 +177,7 @@ class ChatsFile:
         with connection:
             if self._has_words:
                 connection.execute("DELETE FROM words WHERE chat = ?", (chat_id,))
+            connection.execute("DELETE FROM images WHERE chat = ?", (chat_id,))
             connection.execute("DELETE FROM messages WHERE chat = ?", (chat_id,))
             return connection.execute("DELETE FROM chats WHERE id = ?", (chat_id,)).rowcount > 0
 
@@ -224,6 +235,8 @@ def _prepare(connection: sqlite3.Connection) -> bool:
                 connection.execute(statement)
             with suppress(sqlite3.OperationalError):  # SQLite built without FTS5
                 connection.execute(_CREATE_WORDS)
+        if schema < SCHEMA:
+            connection.execute(_CREATE_IMAGES)
             connection.execute(f"PRAGMA user_version = {SCHEMA}")
     try:
         connection.execute("SELECT 1 FROM words LIMIT 1").fetchone()
@@ -290,8 +303,17 @@ def _chat(row: Sequence[Any]) -> KeptChat:
     return KeptChat(chat_id, title, created_s, updated_s, model, system, read, known, target)
 
 
-def _message(row: Sequence[Any]) -> KeptMessage:
-    (_, _, role, content, thinking, model, _, decisions, figures, outcome, seams, at_s) = row
+def _put_images(
+    connection: sqlite3.Connection, chat: str, number: int, message: KeptMessage
+) -> None:
+    connection.execute("DELETE FROM images WHERE chat = ? AND number = ?", (chat, number))
+    if message.images:
+        values = (chat, number, images_json(message.images))
+        connection.execute("INSERT INTO images VALUES (?, ?, ?)", values)
+
+
+def _message(row: Sequence[Any], images: Mapping[int, str]) -> KeptMessage:
+    (_, number, role, content, thinking, model, _, decisions, figures, outcome, seams, at_s) = row
     message = KeptMessage(
         "user" if role == "user" else "assistant",
         content,
@@ -301,5 +323,6 @@ def _message(row: Sequence[Any]) -> KeptMessage:
         read_decisions(decisions),
         outcome=outcome,
         seams=read_seams(seams),
+        images=read_images(images[number]) if number in images else (),
     )
     return with_figures(message, figures)

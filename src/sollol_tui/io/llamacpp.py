@@ -129,6 +129,7 @@ async def _described(
         sleeping=sleeping,
         build=text(props.get("build_info")) or None,
         fault=_refused(models),
+        sees=_sees(props),
     )
     return report if sleeping or not details or _is_router(props) else await _detailed(look, report)
 
@@ -187,6 +188,12 @@ def _model(reply: Reply | Fault, props: dict[str, object]) -> _Model:
         bytes=positive(meta.get("size")),
         quantization=text(meta.get("ftype")) or None,
     )
+
+
+def _sees(props: dict[str, object]) -> bool | None:
+    """Whether it was started with a projector for pictures; a router has no sight of its own."""
+    told = fields(props.get("modalities")).get("vision")
+    return told if isinstance(told, bool) and not _is_router(props) else None
 
 
 def _short(name: str | None, path: str | None) -> str | None:

@@ -15,6 +15,7 @@ from textual.worker import Worker, WorkerState
 
 from sollol_tui.core.asks import AskEvent, AskRequest, RouteDecision, Said
 from sollol_tui.core.faults import Fault, FaultKind
+from sollol_tui.core.images import Image
 from sollol_tui.core.parallel import Wish
 from sollol_tui.core.plain import plain_block
 from sollol_tui.ui.chat import sentences, session
@@ -91,11 +92,11 @@ class Conversation(Widget):
         """Whether an answer is being written."""
         return self.session.current is not None
 
-    def begin(self, request: AskRequest) -> None:
-        """Ask a question that `session.to_request` has made."""
+    def begin(self, request: AskRequest, images: tuple[Image, ...] = ()) -> None:
+        """Ask a question that `session.to_request` has made, with the pictures that go with it."""
         text = request.messages[-1].content
-        self.transcript.add_message("user", (), text).finish()
-        header = self.session.begin(text, request.model, self._clock())
+        self.transcript.add_message("user", sentences.pictures(images), text).finish()
+        header = self.session.begin(text, request.model, self._clock(), images)
         self._writing = self.transcript.add_message("assistant", header)
         self._turns[self._writing] = self.session.turns[-1]
         self.transcript.follow()
@@ -135,7 +136,8 @@ class Conversation(Widget):
         self.clear()
         self.session = earlier
         for turn in earlier.turns:
-            self.transcript.add_message("user", (), turn.prompt).finish()
+            pictures = sentences.pictures(turn.images)
+            self.transcript.add_message("user", pictures, turn.prompt).finish()
             header = sentences.header(turn.model, turn.decisions)
             handle = self.transcript.add_message("assistant", header)
             self._turns[handle] = turn

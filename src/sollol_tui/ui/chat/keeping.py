@@ -36,7 +36,8 @@ class Keeper:
     def began(self, session: ChatSession, request: AskRequest, now_s: float) -> None:
         """A question is being asked."""
         self._request, self._asked_s, self._drafted_s = request, self._wall(), now_s
-        question = KeptMessage("user", session.turns[-1].prompt, self._asked_s)
+        asked = session.turns[-1]
+        question = KeptMessage("user", asked.prompt, self._asked_s, images=asked.images)
         self._chats.keep(self._chat(session), (_number(session), question))
 
     def moved(self, session: ChatSession, now_s: float) -> None:
@@ -114,7 +115,7 @@ def session_of(chat: KeptChat, messages: Sequence[KeptMessage]) -> ChatSession:
     session.system = chat.system
     for message in messages:
         if message.role == "user":
-            turn = Turn(message.content, chat.model, 0.0)
+            turn = Turn(message.content, chat.model, 0.0, message.images)
             turn.outcome, turn.fault = "failed", _CRASHED
             session.turns.append(turn)
         elif session.turns:

@@ -16,6 +16,9 @@ from sollol_tui.core.state import (
 )
 
 _GONE = (NodeStatus.DOWN, NodeStatus.UNAUTHORIZED)
+SEES = "vision"
+"""What Ollama calls it (types/model/capability.go)."""
+
 _SERVING = (CoordinatorStatus.READY, CoordinatorStatus.LOADING, CoordinatorStatus.STARTING)
 
 
@@ -27,6 +30,7 @@ class Place(NamedTuple):
     is_coordinator: bool = False
     is_loaded: bool = False
     problem: str = ""
+    sees: bool | None = None  # takes pictures; None: it did not say
 
 
 class ModelChoice(NamedTuple):
@@ -46,6 +50,12 @@ class ModelChoice(NamedTuple):
     @property
     def is_loaded(self) -> bool:
         return any(place.is_loaded for place in self.places)
+
+    @property
+    def sees(self) -> bool | None:
+        """Whether it takes pictures somewhere; None when no place said."""
+        told = [place.sees for place in self.places if place.sees is not None]
+        return any(told) if told else None
 
 
 class _Kept:
@@ -68,7 +78,7 @@ def models_of(snapshot: ClusterSnapshot) -> tuple[ModelChoice, ...]:
     read = (
         tuple((n.url, n.name, n.status, n.drained, n.models, n.loaded) for n in snapshot.nodes),
         tuple((c.url, c.name, c.status, c.model, c.model_bytes) for c in snapshot.coordinators),
-        tuple((c.parameters, c.quantization) for c in snapshot.coordinators),
+        tuple((c.parameters, c.quantization, c.sees) for c in snapshot.coordinators),
     )
     if _kept.read != read:
         _kept.read, _kept.choices = read, _union(snapshot)
@@ -109,6 +119,7 @@ def _on_nodes(snapshot: ClusterSnapshot) -> Iterator[ModelChoice]:
                 node.name or short_name(node.url, OLLAMA_PORT),
                 is_loaded=any(model_key(m.name) == model_key(model.name) for m in node.loaded),
                 problem=_problem_on(node, model),
+                sees=SEES in model.capabilities if model.capabilities else None,
             )
             yield ModelChoice(
                 model.name, (place,), model.parameters, model.size_bytes, model.quantization
@@ -126,6 +137,7 @@ def _on_coordinators(snapshot: ClusterSnapshot) -> Iterator[ModelChoice]:
             is_coordinator=True,
             is_loaded=coordinator.status is CoordinatorStatus.READY,
             problem="" if is_serving else f"the coordinator is {coordinator.status}",
+            sees=coordinator.sees,
         )
         yield _choice_of(coordinator, coordinator.model, place)
 

@@ -15,14 +15,18 @@ from textual.timer import Timer
 from textual.widget import Widget
 
 from sollol_tui.core.asks import ChatOptions
+from sollol_tui.core.images import Image, typed_paths
 from sollol_tui.core.state import Mode
+from sollol_tui.ui.chat import sentences
 from sollol_tui.ui.chat.conversation import Ask, Conversation
 from sollol_tui.ui.chat.models import ModelChoice, best_model, find_model
-from sollol_tui.ui.chat.session import ChatSession
-from sollol_tui.ui.chat.status import HINT, ChatStatus
-from sollol_tui.ui.messages import CommandGiven
+from sollol_tui.ui.chat.queue import Question, Queue
+from sollol_tui.ui.chat.session import ChatSession, without_pictures
+from sollol_tui.ui.chat.status import HINT, PICTURE, ChatStatus
+from sollol_tui.ui.messages import CommandGiven, Told
 from sollol_tui.ui.text import Line
 from sollol_tui.ui.theme import painted
+from sollol_tui.ui.widgets.completions import Completions
 from sollol_tui.ui.widgets.prompt import Prompt
 from sollol_tui.ui.widgets.strip import OneLine
 from sollol_tui.ui.widgets.transcript import Transcript
@@ -88,10 +92,16 @@ class ChatPanel(Widget):
         self.options = ChatOptions()
         self.mode: Mode | None = None  # the mode in force
         self.target: str | None = None  # wherever the router sends it
+        self.pictures: tuple[Image, ...] = ()  # that go with the question being written
+        self.queue = Queue(self._show_queue)
         self.conversation = Conversation(
             ask, conversation=conversation, ascii_only=ascii_only, clock=clock
         )
         self.prompt = Prompt("Ask the cluster", id="prompt")
+        self.prompt.waiting = self.queue
+        self.prompt.menu = self.menu = Completions(
+            self._offer, ascii_only=ascii_only, id="chat-menu"
+        )
         self._status = ChatStatus(ascii_only=ascii_only)
         self._clock = clock
         self._shown_s = 0.0
@@ -99,7 +109,7 @@ class ChatPanel(Widget):
         self.set_reactive(ChatPanel.model, wanted_model)
 
     def compose(self) -> ComposeResult:
-        yield from (self.conversation, self._status, self.prompt)
+        yield from (self.conversation, self._status, self.menu, self.prompt)
 
     def on_mount(self) -> None:
         self._timer = self.set_interval(STATE_S, self._go_on_saying, pause=True)
@@ -134,8 +144,10 @@ class ChatPanel(Widget):
         self.prompt.focus()
 
     def new_chat(self) -> None:
-        """Forget the conversation and begin another."""
-        self.session.drop_queue()
+        """Forget the conversation and what was set for it, and begin another."""
+        self.options, self.mode, self.target = ChatOptions(), None, None
+        self.queue.clear()
+        self.attach(())
         self.conversation.clear()
         self._rest()
 
@@ -149,42 +161,84 @@ class ChatPanel(Widget):
 
     def submit(self, text: str) -> None:
         """Ask a question; while an answer is written it waits in the queue."""
-        if self.is_streaming or self.session.queue:
-            self.session.enqueue(text)
-            self._show_queue()
-        elif not self.model_in_use:
+        question = Question(text, self.pictures)
+        if not self.model_in_use:
             self.prompt.take_back(text)
             self.post_message(self.ModelWanted())
+        elif why := self._blind(question):
+            self.prompt.take_back(text)
+            self.post_message(Told(why, refused=True))
+        elif self.is_streaming or self.queue:
+            self.attach(())
+            self.queue.add(question)
         else:
-            self._begin(text)
+            self.attach(())
+            self._begin(question)
 
-    def _begin(self, text: str) -> None:
+    def _blind(self, question: Question) -> str:
+        """Why a question with pictures cannot be asked; empty when it can."""
+        choice = find_model(self.models, self.model_in_use)
+        if not question.images or choice is None or choice.sees is not False:
+            return ""
+        return f"Not asked: {sentences.sees_not(choice.name, self.models)} /image none drops it."
+
+    def _begin(self, question: Question) -> None:
         model = self.model_in_use
         request = self.session.to_request(
-            text, model, self.options, mode=self.mode, target=self.target
+            question.text,
+            model,
+            self.options,
+            mode=self.mode,
+            target=self.target,
+            images=question.images,
         )
-        self.conversation.begin(request)
+        choice = find_model(self.models, model)
+        if choice is not None and choice.sees is False:
+            request = without_pictures(request)
+        self.conversation.begin(request, question.images)
         if self._timer is not None:
             self._timer.resume()
         self._show_state()
         self.refresh_bindings()
-        self.post_message(self.Submitted(text, model))
+        self.post_message(self.Submitted(question.text, model))
 
     @on(Conversation.Ended)
     def go_on(self, event: Conversation.Ended) -> None:
         """An answer is over: the next question, or rest. One that got no answer comes back."""
         event.stop()
-        if event.turn.outcome == "failed":
-            self.prompt.take_back(event.turn.prompt)
+        turn = event.turn
+        if turn.outcome == "failed" and self.prompt.take_back(turn.prompt):
+            self.attach(turn.images)
+        if turn.outcome not in ("complete", "length"):
+            self.queue.hold()
         self._ask_next()
 
     def _ask_next(self) -> None:
-        following = None if self.is_streaming else self.session.next_prompt()
+        following = None if self.is_streaming else self.queue.next()
         if following is not None:
             self._begin(following)
-            self._show_queue()
         elif not self.is_streaming:
             self._rest()
+
+    # Pictures
+
+    def attach(self, images: tuple[Image, ...]) -> None:
+        """These pictures go with the question in the prompt, no others."""
+        if self.queue.picked is not None:
+            self.queue.keep_images(images)
+        else:
+            self.pictures = images
+            self._show_queue()
+
+    @property
+    def attached(self) -> tuple[Image, ...]:
+        """The pictures that go with the question in the prompt."""
+        picked = self.queue.current
+        return self.pictures if picked is None else picked.images
+
+    def _offer(self, paths: tuple[str, ...]) -> str:
+        choice = find_model(self.models, self.model_in_use)
+        return sentences.offer(paths) if choice is not None and choice.sees else ""
 
     # What is going on
 
@@ -207,12 +261,14 @@ class ChatPanel(Widget):
         self._shown_s = now_s = self._clock()
         model = self.model_in_use
         choice = find_model(self.models, model)
-        self._status.show(self.session, model, choice, self.transcript.unseen, now_s)
+        self._status.show(self.session, self.queue, model, choice, self.transcript.unseen, now_s)
 
     def _show_queue(self) -> None:
-        queue = self.session.queue
-        self.prompt.waiting = queue[-1] if queue else None
-        self._status.show_queue(queue, is_held=self.session.is_held)
+        if self.is_mounted:
+            self._status.show_queue(self.queue)
+            self._status.show_pictures(self.attached)
+            self._show_state()
+            self.refresh_bindings()
 
     def watch_models(self) -> None:
         if self.is_mounted and not self.is_streaming:
@@ -236,15 +292,24 @@ class ChatPanel(Widget):
     def release_queue(self, event: Prompt.EnteredNothing) -> None:
         """Enter in the empty prompt lets held questions go on."""
         event.stop()
-        self.session.release()
+        self.queue.release()
         self._ask_next()
 
-    @on(Prompt.TakenBack)
-    def take_back(self, event: Prompt.TakenBack) -> None:
+    @on(Prompt.WaitingLeft)
+    def leave_waiting(self, event: Prompt.WaitingLeft) -> None:
+        """A question of the queue is as it shall be: the queue goes on, if it waited for that."""
         event.stop()
-        self.session.take_back()
-        self._show_queue()
-        self._show_state()
+        self._ask_next()
+
+    @on(Prompt.DeletedNothing)
+    def drop_picture(self, event: Prompt.DeletedNothing) -> None:
+        event.stop()
+        self.attach(self.attached[:-1])
+
+    @on(Prompt.PicturesWanted)
+    def want_pictures(self, event: Prompt.PicturesWanted) -> None:
+        event.stop()
+        self.post_message(CommandGiven(f"image {typed_paths(event.paths)}"))
 
     @on(Prompt.ScrollWanted)
     def scroll(self, event: Prompt.ScrollWanted) -> None:
@@ -263,11 +328,14 @@ class ChatPanel(Widget):
             self.post_message(self.ModelWanted())
         elif event.segment_id == "stop":
             self.stop()
+        elif event.segment_id.startswith(PICTURE):
+            number = int(event.segment_id.removeprefix(PICTURE))
+            self.attach((*self.attached[:number], *self.attached[number + 1 :]))
 
     # Keys
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        return action != "stop" or self.is_streaming or bool(self.session.queue)
+        return action != "stop" or self.is_streaming or bool(self.queue)
 
     def action_read(self) -> None:
         self.transcript.focus()
@@ -280,5 +348,5 @@ class ChatPanel(Widget):
         if self.is_streaming:
             self.stop()
         else:
-            self.session.drop_queue()
+            self.queue.clear()
             self._rest()

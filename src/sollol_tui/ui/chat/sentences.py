@@ -8,6 +8,8 @@ from sollol_tui.core import units
 from sollol_tui.core.asks import Failed, Finished, PartMoved, RouteDecision, Waiting
 from sollol_tui.core.faults import Fault, FaultKind
 from sollol_tui.core.ids import COORDINATOR_PORT, OLLAMA_PORT, short_name
+from sollol_tui.core.images import Image
+from sollol_tui.ui.chat.models import ModelChoice
 from sollol_tui.ui.text import Line, Span, clean
 
 SEPARATOR = " · "
@@ -32,6 +34,30 @@ def header(model: str, decisions: Sequence[RouteDecision]) -> Line:
     if decisions and decisions[-1].reason:
         spans.append((f"{SEPARATOR}{clean(decisions[-1].reason)}", "muted"))
     return tuple(spans)
+
+
+def pictures(images: Sequence[Image]) -> Line:
+    """The pictures that went with a question: `▣ cat.png 1.2 MiB`."""
+    spans: list[Span] = []
+    for image in images:
+        spans += [("  ", "")] if spans else []
+        spans += [("▣ ", "accent"), (clean(image.name, 40), "")]
+        spans.append((f" {units.size(image.size_bytes)}", "muted"))
+    return tuple(spans)
+
+
+def sees_not(model: str, choices: Sequence[ModelChoice]) -> str:
+    """That a model takes no pictures, and which ones here do."""
+    seeing = [clean(each.name) for each in choices if each.sees and each.is_usable]
+    which = f"These here do: {', '.join(seeing)}." if seeing else "No model here does."
+    return f"{clean(model)} does not see images. {which}"
+
+
+def offer(paths: Sequence[str]) -> str:
+    """What is offered for pictures that were pasted as their paths."""
+    names = [clean(path.rsplit("/", 1)[-1], 30) for path in paths]
+    what = names[0] if len(names) == 1 else f"{len(names)} images"
+    return f"Tab sends {what} with the question, as {'an image' if len(names) == 1 else 'images'}"
 
 
 def notice(text: str) -> Line:

@@ -25,6 +25,7 @@ from sollol_tui.core.asks import (
     Waiting,
 )
 from sollol_tui.core.faults import Fault, FaultKind
+from sollol_tui.core.images import Image
 from sollol_tui.core.state import Mode
 from sollol_tui.ui.chat import sentences
 from sollol_tui.ui.text import Line
@@ -78,8 +79,11 @@ Show: TypeAlias = (
 class Turn:
     """A question and its answer so far. Times are seconds on the caller's clock."""
 
-    def __init__(self, prompt: str, model: str, now_s: float) -> None:
+    def __init__(
+        self, prompt: str, model: str, now_s: float, images: tuple[Image, ...] = ()
+    ) -> None:
         self.prompt = prompt
+        self.images = images  # that go with the question
         self.model = model
         self.started_s = now_s
         self.outcome: Outcome = "running"
@@ -141,7 +145,7 @@ class Turn:
 
 
 class ChatSession:
-    """One conversation. At most one answer is being written; further questions wait in `queue`.
+    """One conversation. At most one answer is being written.
 
     Args:
         conversation: its id, by which the router keeps it on one target while the load allows.
@@ -151,8 +155,6 @@ class ChatSession:
         self.conversation = conversation
         self.system = ""  # told to the model before everything else
         self.turns = list[Turn]()
-        self.queue = list[str]()
-        self.is_held = False  # the queue does not go on by itself: the last answer did not end well
 
     @property
     def current(self) -> Turn | None:
@@ -170,41 +172,22 @@ class ChatSession:
         *,
         mode: Mode | None = None,
         target: str | None = None,
+        images: tuple[Image, ...] = (),
     ) -> AskRequest:
         """The question with what was said before. Turns without any answer are left out: a model
         that finds two questions in a row answers the wrong one."""
         messages = [ChatMessage("system", self.system)] if self.system else []
         for turn in self.turns:
             if turn.has_text:
-                messages.append(ChatMessage("user", turn.prompt))
+                messages.append(_asked(turn.prompt, turn.images))
                 messages.append(ChatMessage("assistant", turn.answer))
-        messages.append(ChatMessage("user", prompt))
+        messages.append(_asked(prompt, images))
         return AskRequest(model, tuple(messages), options, mode, target, self.conversation)
 
-    def begin(self, prompt: str, model: str, now_s: float) -> Line:
+    def begin(self, prompt: str, model: str, now_s: float, images: tuple[Image, ...] = ()) -> Line:
         """A question is being asked; the line over its answer."""
-        self.is_held = False
-        self.turns.append(Turn(prompt, model, now_s))
+        self.turns.append(Turn(prompt, model, now_s, images))
         return sentences.header(model, ())
-
-    def enqueue(self, prompt: str) -> None:
-        self.queue.append(prompt)
-
-    def next_prompt(self) -> str | None:
-        """The question that comes next, taken out of the queue; None while it is held."""
-        return self.queue.pop(0) if self.queue and not self.is_held else None
-
-    def release(self) -> None:
-        """Let a held queue go on."""
-        self.is_held = False
-
-    def take_back(self) -> str | None:
-        """The last question of the queue, taken out to be written anew."""
-        return self.queue.pop() if self.queue else None
-
-    def drop_queue(self) -> None:
-        self.queue.clear()
-        self.is_held = False
 
     # Answers
 
@@ -269,7 +252,6 @@ class ChatSession:
     ) -> tuple[Show, ...]:
         shows = _unfolded(turn, now_s)
         turn.outcome, turn.ended_s = outcome, now_s
-        self.is_held = bool(self.queue) and outcome not in ("complete", "length")
         return (*shows, ShowEnd(lines))
 
     # What is going on
@@ -294,6 +276,16 @@ class ChatSession:
             is_thinking=turn.thinking_s is not None,
             silent_s=silent_s if silent_s >= NO_TOKEN_S else None,
         )
+
+
+def without_pictures(request: AskRequest) -> AskRequest:
+    """The question for a model that does not see: what was said, without the pictures."""
+    blind = tuple(message._replace(images=()) for message in request.messages)
+    return request._replace(messages=blind)
+
+
+def _asked(prompt: str, images: tuple[Image, ...]) -> ChatMessage:
+    return ChatMessage("user", prompt, tuple(image.data for image in images))
 
 
 def _routed(turn: Turn, decision: RouteDecision, now_s: float) -> tuple[Show, ...]:

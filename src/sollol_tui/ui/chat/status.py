@@ -10,14 +10,22 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from sollol_tui.core import units
+from sollol_tui.core.images import Image
+from sollol_tui.ui.chat import sentences
 from sollol_tui.ui.chat.models import ModelChoice
+from sollol_tui.ui.chat.queue import Queue
 from sollol_tui.ui.chat.session import ChatSession
 from sollol_tui.ui.text import Line, Span, clean, fit_line
 from sollol_tui.ui.theme import painted
+from sollol_tui.ui.widgets.looks import Looks
 from sollol_tui.ui.widgets.strip import OneLine, Segment
 
 QUEUE_SHOWN = 3
 _MANY_CELLS = 400
+PICTURE = "picture "
+"""What the ids of chips begin with; their numbers follow."""
+
+_DROPS = Segment((("Bksp", "key"), (" drops", "muted")), 1)
 
 HINT: tuple[Line, ...] = (
     (),
@@ -42,16 +50,19 @@ class ChatStatus(Widget):
         super().__init__(id=id)
         self._queue = Static(markup=False, id="chat-queue")
         self._line = OneLine(ascii_only=ascii_only, id="chat-state")
+        self._pictures = OneLine(ascii_only=ascii_only, id="chat-pictures")
+        self._looks = Looks(self, ascii_only=ascii_only)
 
     def compose(self) -> ComposeResult:
-        yield from (self._queue, self._line)
+        yield from (self._queue, self._line, self._pictures)
 
     def on_mount(self) -> None:
-        self._queue.display = False
+        self._queue.display = self._pictures.display = False
 
     def show(
         self,
         session: ChatSession,
+        queue: Queue,
         model: str,
         choice: ModelChoice | None,
         unseen: int,
@@ -59,31 +70,59 @@ class ChatStatus(Widget):
     ) -> None:
         """Say how the chat stands."""
         right = [_badge(unseen)] if unseen else []
-        if state := session.state(now_s):
+        if queue.picked is not None:
+            self._line.show(changing_segments(queue.picked, len(queue)), right)
+        elif state := session.state(now_s):
             stop = Segment((("Esc", "key"), (" stops", "muted")), 1, "stop")
             self._line.show([Segment((("● ", "accent"), (state, "")), 3)], [*right, stop])
         else:
-            self._line.show(idle_segments(session, model, choice), right)
+            self._line.show(idle_segments(len(queue), model, choice), right)
 
-    def show_queue(self, prompts: Sequence[str], *, is_held: bool) -> None:
+    def show_queue(self, queue: Queue) -> None:
         """The questions that wait; the line stands alone when there is none."""
-        self._queue.display = bool(prompts)
-        if prompts:
-            lines = [painted(line) for line in queue_lines(prompts, is_held=is_held)]
-            self._queue.update(Content("\n").join(lines))
+        self._queue.display = bool(queue)
+        if queue:
+            letters = self._looks.letters
+            lines = [tuple((letters(t), n) for t, n in line) for line in queue_lines(queue)]
+            self._queue.update(Content("\n").join(map(painted, lines)))
+
+    def show_pictures(self, images: Sequence[Image]) -> None:
+        """The pictures that go with the question in the prompt; a click drops one."""
+        self._pictures.display = bool(images)
+        self._pictures.show(picture_segments(images), [_DROPS] if images else [])
 
 
-def idle_segments(session: ChatSession, model: str, choice: ModelChoice | None) -> list[Segment]:
-    """What the next question goes to, or what holds it."""
-    if session.queue:
-        count = len(session.queue)
-        held = "1 question is held" if count == 1 else f"{count} questions are held"
-        keys: Line = (
-            (f"{held}   ", "warn"),
-            *(("Enter", "key"), (" goes on   ", "muted")),
-            *(("Esc", "key"), (" forgets them", "muted")),
-        )
-        return [Segment(keys, 3)]
+def changing_segments(picked: int, count: int) -> list[Segment]:
+    """What can be done with the question of the queue that is in the prompt."""
+    where: Span = (f"waiting question {picked + 1} of {count}", "accent")
+    move: Line = (("^↑ ^↓", "key"), (" move", "muted"))
+    return [
+        Segment((where,), 5),
+        Segment((("Enter", "key"), (" keeps", "muted")), 4),
+        Segment((("Esc", "key"), (" leaves", "muted")), 4),
+        *([Segment(move, 2)] if count > 1 else []),
+        Segment((("empty", "key"), (" drops it", "muted")), 3),
+    ]
+
+
+def picture_segments(images: Sequence[Image]) -> list[Segment]:
+    """A chip for each: its name, its size."""
+    return [
+        Segment(sentences.pictures([image]), 8 - number, f"{PICTURE}{number}")
+        for number, image in enumerate(images)
+    ]
+
+
+def idle_segments(held: int, model: str, choice: ModelChoice | None) -> list[Segment]:
+    """What the next question goes to, or how many are held and how they go on."""
+    if held:
+        words = "1 question is held" if held == 1 else f"{held} questions are held"
+        return [
+            Segment(((words, "warn"),), 5),
+            Segment((("Enter", "key"), (" goes on", "muted")), 4),
+            Segment((("↑", "key"), (" changes", "muted")), 2),
+            Segment((("Esc", "key"), (" forgets", "muted")), 3),
+        ]
     if not model:
         return [
             Segment((("no model yet", "warn"), (" · none was found to ask", "muted")), 3, "model")
@@ -94,15 +133,24 @@ def idle_segments(session: ChatSession, model: str, choice: ModelChoice | None) 
     ]
 
 
-def queue_lines(prompts: Sequence[str], *, is_held: bool) -> list[Line]:
-    """The first questions that wait, a line each, and how many more there are."""
-    word = "held" if is_held else "next"
-    lines: list[Line] = [
-        ((f"{word}  ", "head"), (clean(prompt), "muted")) for prompt in prompts[:QUEUE_SHOWN]
-    ]
-    more = len(prompts) - QUEUE_SHOWN
-    if more > 0:
-        lines[-1] = (*lines[-1], (f"  +{more} more", "head"))
+def queue_lines(queue: Queue) -> list[Line]:
+    """The questions that wait, a line each: the first ones, or those around the one picked."""
+    first = 0
+    if queue.picked is not None:
+        first = max(0, min(queue.picked - 1, len(queue) - QUEUE_SHOWN))
+    lines: list[Line] = []
+    for at, question in list(enumerate(queue))[first : first + QUEUE_SHOWN]:
+        word: Span = ("held  " if queue.is_held else "next  ", "head")
+        if at == queue.picked:
+            word = ("edit  ", "accent")
+        pictures = sentences.pictures(question.images)
+        text: Span = (clean(question.text), "accent" if at == queue.picked else "muted")
+        lines.append((word, text, *((("  ", ""), *pictures) if pictures else ())))
+    before, after = first, len(queue) - first - len(lines)
+    if before:
+        lines[0] = (*lines[0], (f"  +{before} before", "head"))
+    if after > 0:
+        lines[-1] = (*lines[-1], (f"  +{after} more", "head"))
     return [fit_line(line, _MANY_CELLS) for line in lines]
 
 

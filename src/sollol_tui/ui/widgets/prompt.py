@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import ClassVar
 
@@ -12,13 +13,14 @@ from textual.message import Message
 from textual.widgets import TextArea
 from textual.widgets.text_area import Edit, EditResult
 
+from sollol_tui.core.images import pasted_paths
 from sollol_tui.core.plain import plain_block
-
-REMEMBERED = 200
-"""So many questions can be called back."""
+from sollol_tui.ui.widgets.prompt_parts import Menu, Recall, Waiting
 
 WRITING = Binding.Group("Writing")
 _SEND, _NEW_LINE = ("enter",), ("ctrl+j", "shift+enter")
+_MENU = {"tab": 1, "down": 1, "shift+tab": -1, "up": -1, "escape": 0}
+_CHANGING = {"ctrl+up": -1, "ctrl+down": 1, "escape": 0}
 _SIGNS = ("/", ":")
 """What begins a command. Doubled it is text: `//etc` asks about /etc."""
 
@@ -63,8 +65,18 @@ class Prompt(TextArea):
     class EnteredNothing(Message):
         """Enter in an empty prompt."""
 
-    class TakenBack(Message):
-        """The question that waits is being written again: it is not to be asked any more."""
+    class DeletedNothing(Message):
+        """Backspace in an empty prompt."""
+
+    class WaitingLeft(Message):
+        """The text that waits and was picked is as it shall be."""
+
+    class PicturesWanted(Message):
+        """These pictures shall go with the question."""
+
+        def __init__(self, paths: tuple[str, ...]) -> None:
+            super().__init__()
+            self.paths = paths
 
     class ScrollWanted(Message):
         """Keys that read on in what stands above: pages to go, None for its end."""
@@ -84,19 +96,29 @@ class Prompt(TextArea):
             id=id, classes=classes, placeholder=Content(placeholder), highlight_cursor_line=False
         )
         self.cursor_blink = False  # it would write to the terminal twice a second, for ever
-        self._asked = list[str]()
-        self._at = 0  # which of them is shown; their number: none
-        self.waiting: str | None = None
-        """A question that waits to be asked: Up in an empty prompt takes it back."""
+        self._recall = Recall()
+        self._picked = ""  # the text that waits, as it was when it was picked
+        self.waiting: Waiting | None = None
+        """Questions that wait to be asked: Up in an empty prompt goes through them first."""
+        self.menu: Menu | None = None
+        """Choices for what is being typed."""
 
     # Its text
 
     def edit(self, edit: Edit) -> EditResult:
         """Everything typed or pasted comes through here."""
-        return super().edit(replace(edit, text=_harmless(edit.text)))
+        result = super().edit(replace(edit, text=_harmless(edit.text)))
+        if self.menu is not None:
+            self.menu.typed(self.text if self.document.line_count == 1 else "")
+        return result
 
     def write(self, text: str) -> None:
         """Replace what stands there; the cursor goes to the end."""
+        if self.menu is not None:
+            self.menu.close()
+        self._put(text)
+
+    def _put(self, text: str) -> None:
         self.load_text(_harmless(text))
         self.move_cursor(self.document.end)
 
@@ -112,14 +134,72 @@ class Prompt(TextArea):
     def on_key(self, event: events.Key) -> None:
         """Taken here, in the order of the keys: a binding is looked up elsewhere meanwhile, before
         or after letters that were typed in one go with it."""
-        if event.key in _SEND:
-            event.stop()
-            event.prevent_default()
+        if self._chose(event.key) or self._changed_waiting(event.key):
+            pass
+        elif event.key in _SEND:
             self.action_send()
         elif event.key in _NEW_LINE:
-            event.stop()
-            event.prevent_default()
             self.action_new_line()
+        elif event.key == "backspace" and not self.text:
+            self.post_message(self.DeletedNothing())
+        else:
+            return
+        event.stop()
+        event.prevent_default()
+
+    def on_paste(self, event: events.Paste) -> None:
+        """Files that were dropped on the terminal come as their paths."""
+        paths = pasted_paths(event.text)
+        if paths:  # after the text itself, which Textual's own handler puts in
+            self.call_later(self._offer, _harmless(event.text), paths)
+
+    def _offer(self, pasted: str, paths: tuple[str, ...]) -> None:
+        if self.menu is not None:
+            self.menu.offer(self.text, pasted, paths)
+
+    def _chose(self, key: str) -> bool:
+        """Whether the key was for the menu."""
+        menu = self.menu
+        if menu is None or not menu.is_open or key not in _MENU:
+            return False
+        by = _MENU[key]
+        if not by:
+            menu.close()
+        elif (taken := menu.step(by)) is not None:
+            self._put(taken.text)
+            if taken.paths:
+                menu.close()
+                self.post_message(self.PicturesWanted(taken.paths))
+        return True
+
+    # The texts that wait
+
+    @property
+    def is_changing(self) -> bool:
+        """Whether a text that waits stands here."""
+        return self.waiting is not None and self.waiting.picked is not None
+
+    def show_picked(self, text: str | None) -> None:
+        """Show the text that was picked; None: none is picked any more."""
+        self._picked = text or ""
+        self.write(self._picked)
+
+    def _changed_waiting(self, key: str) -> bool:
+        """Whether the key was for the text that was picked."""
+        if self.waiting is None or not self.is_changing or key not in _CHANGING:
+            return False
+        if by := _CHANGING[key]:
+            self.waiting.move(by)
+        else:
+            self.waiting.leave()
+            self.show_picked(None)
+            self.post_message(self.WaitingLeft())
+        return True
+
+    def _keep_waiting(self, waiting: Waiting, text: str) -> None:
+        waiting.keep(text)
+        self.show_picked(None)
+        self.post_message(self.WaitingLeft())
 
     def action_send(self) -> None:
         row, column = self.cursor_location
@@ -127,12 +207,17 @@ class Prompt(TextArea):
             self.replace("\n", (row, column - 1), (row, column), maintain_selection_offset=False)
             return
         text = self.text.rstrip()
-        if not text.strip():
-            self.post_message(self.EnteredNothing())
-            return
-        self.load_text("")
-        self.remember(text)
-        self.post_message(self._meaning(text))
+        said = self._meaning(text) if text.strip() else self.EnteredNothing()
+        if self.waiting is not None and self.is_changing:
+            if not isinstance(said, self.CommandEntered):
+                self._keep_waiting(self.waiting, text)
+                return
+            self.write(self._picked)  # the command is for it
+        elif text.strip():
+            self.write("")
+        if text.strip():
+            self.remember(text)
+        self.post_message(said)
 
     def _meaning(self, text: str) -> Message:
         sign = text[0]
@@ -148,40 +233,46 @@ class Prompt(TextArea):
 
     def remember(self, text: str) -> None:
         """Keep a text to be called back."""
-        if not self._asked or self._asked[-1] != text:
-            self._asked = [*self._asked[1 - REMEMBERED :], text]
-        self._at = len(self._asked)
+        self._recall.add(text)
+
+    def remember_earlier(self, texts: Sequence[str]) -> None:
+        """Texts of earlier runs, oldest first: they come before those of this one."""
+        self._recall.add_earlier([_harmless(text) for text in texts])
 
     def action_cursor_up(self, select: bool = False) -> None:
         if self._is_recalling() and not select and self.cursor_location[0] == 0:
-            self._recall(-1)
+            self._step_back(-1)
         else:
             super().action_cursor_up(select)
 
     def action_cursor_down(self, select: bool = False) -> None:
         is_last = self.cursor_location[0] == self.document.line_count - 1
         if self.text and self._is_recalling() and not select and is_last:
-            self._recall(1)
+            self._step_back(1)
         else:
             super().action_cursor_down(select)
 
     def _is_recalling(self) -> bool:
         """Whether the prompt is empty, or shows a question of before as it was."""
-        shown = self._asked[self._at] if self._at < len(self._asked) else ""
-        return self.text in ("", shown)
+        return self.text in ("", self._picked if self.is_changing else self._recall.shown)
 
-    def _recall(self, by: int) -> None:
+    def _step_back(self, by: int) -> None:
+        if self._walked(by):
+            return
         if not self.text:
-            self._at = len(self._asked)
-            if self.waiting is not None:
-                self.write(self.waiting)
-                self.waiting = None
-                self.post_message(self.TakenBack())
-                return
-        at = max(0, min(len(self._asked), self._at + by))
-        if at != self._at:
-            self._at = at
-            self.write(self._asked[at] if at < len(self._asked) else "")
+            self._recall.leave()
+        if (text := self._recall.step(by)) is not None:
+            self.write(text)
+
+    def _walked(self, by: int) -> bool:
+        """Whether that was a step through the texts that wait: from the last one to the first."""
+        waiting, was_changing = self.waiting, self.is_changing
+        if waiting is None or not (was_changing or (by < 0 and not self.text and len(waiting))):
+            return False
+        self.show_picked(waiting.pick(by))
+        if was_changing and not self.is_changing:
+            self.post_message(self.WaitingLeft())
+        return self.is_changing or by > 0
 
     # Reading what stands above
 
