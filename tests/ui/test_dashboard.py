@@ -267,3 +267,11 @@ async def test_a_resize_behind_the_end_is_no_bug() -> None:
         app.exit()
         app.dashboard.add_class("-one")
         app.dashboard._bring_lines()
+
+
+@pytest.mark.parametrize(("shards", "heights"), [(0, "12"), (3, "14"), (40, "20")])
+def test_three_columns_have_room_for_the_whole_map(shards: int, heights: str) -> None:
+    """A line for the host, a title, the offer, and seven lines of what it does."""
+    rows = arrangement.rows_of_three(60, is_serving=True, shards=shards).split()
+    assert rows[1] == heights
+    assert arrangement.rows_of_three(60, is_serving=False).split()[1] == "10"

@@ -52,3 +52,11 @@ def rows_of_two(rows: int, *, is_serving: bool, nodes: int, backends: int, shard
         coordinator = max(coordinator, min(9 + shards, rows // 4 + 2))
     tables = [min(max(count, 3), 9) + 3 for count in (nodes, backends)]
     return f"1 {coordinator} {tables[0]}fr {tables[1]}fr 6 {events} 1"
+
+
+def rows_of_three(rows: int, *, is_serving: bool, shards: int = 0) -> str:
+    """Heights of the three-column grid: there is room for all that a coordinator has to say."""
+    coordinator = 12 if is_serving else 10
+    if shards:
+        coordinator = max(coordinator, min(11 + shards, rows // 3))
+    return f"1 {coordinator} 1fr 9 14 1"

@@ -114,18 +114,22 @@ class DashboardScreen(SteadyScreen[None]):
             self.mount(self._too_small)
 
     def _fit_rows(self) -> None:
-        """The heights of the two-column layout follow what there is to show."""
-        heights = ""
+        """The heights of two and of three columns follow what there is to show."""
+        heights, rows = "", self.app.size.height
+        snapshot = self._engine.store.snapshot
+        shown = main_coordinator(snapshot.coordinators)
+        is_serving = shown is not None and says_much(shown)
+        shards = len(shown.shards.devices) if shown is not None and shown.shards else 0
         if self.has_class("-two"):
-            snapshot = self._engine.store.snapshot
-            shown = main_coordinator(snapshot.coordinators)
             heights = arrangement.rows_of_two(
-                self.app.size.height,
-                is_serving=shown is not None and says_much(shown),
-                shards=len(shown.shards.devices) if shown is not None and shown.shards else 0,
+                rows,
+                is_serving=is_serving,
+                shards=shards,
                 nodes=len(snapshot.nodes),
                 backends=len(snapshot.backends),
             )
+        elif self.has_class("-three"):
+            heights = arrangement.rows_of_three(rows, is_serving=is_serving, shards=shards)
         if heights != self._heights:
             self._heights = heights
             self.styles.grid_rows = heights or None
