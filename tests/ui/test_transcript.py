@@ -240,10 +240,10 @@ async def test_the_line_that_is_read_stays_when_the_terminal_gets_narrower() -> 
         transcript.flush()
         top = transcript.history.start(12)
         transcript.action_move(top - transcript.scroll_offset.y)
-        await until(pilot, lambda: shown(app)[0].startswith("answer 12"))
+        await until(pilot, lambda: shown(app)[0].lstrip().startswith("answer 12"))
         await pilot.resize_terminal(50, 12)
         await until(pilot, lambda: all(m.cells < 60 for m in transcript.history.messages))
-        await until(pilot, lambda: shown(app)[0].startswith("answer 12"))
+        await until(pilot, lambda: shown(app)[0].lstrip().startswith("answer 12"))
 
 
 async def test_the_middle_of_a_long_answer_stays_in_view_in_another_width() -> None:
@@ -259,7 +259,7 @@ async def test_the_middle_of_a_long_answer_stays_in_view_in_another_width() -> N
             n for n in range(200) if plain(transcript.history.line(n)).startswith("paragraph 30:")
         )
         transcript.action_move(line - transcript.scroll_offset.y)
-        await until(pilot, lambda: shown(app)[0].startswith("paragraph 30:"))
+        await until(pilot, lambda: shown(app)[0].lstrip().startswith("paragraph 30:"))
         await pilot.resize_terminal(40, 12)
         await until(pilot, lambda: transcript.history.messages[0].cells < 40)
         await until(pilot, lambda: any("paragraph 30:" in line for line in shown(app)))
@@ -272,7 +272,7 @@ async def test_selected_text_is_copied_without_blanks_at_the_ends_of_lines() -> 
         answer = transcript.add_message("assistant", HEADER, "```\ncode\n```\n\nlast words\n")
         answer.finish()
         await until_shown(pilot, "last words")
-        selection = Selection.from_offsets(Offset(2, 0), Offset(4, 6))
+        selection = Selection.from_offsets(Offset(3, 0), Offset(5, 6))
         assert transcript.get_selection(selection) == (
             "question\n\nllama3.2:3b via gpu-rig\n text\n code\n\nlast",
             "\n",
@@ -285,9 +285,9 @@ async def test_text_is_selected_with_the_mouse() -> None:
     async with app.run_test(size=(40, 10)) as pilot:
         transcript.add_message("assistant", HEADER, "first words\n\nsecond words\n").finish()
         await until_shown(pilot, "second words")
-        await pilot.mouse_down(transcript, offset=(6, 1))
-        await pilot.hover(transcript, offset=(5, 3))
-        await pilot.mouse_up(transcript, offset=(5, 3))
+        await pilot.mouse_down(transcript, offset=(7, 1))
+        await pilot.hover(transcript, offset=(6, 3))
+        await pilot.mouse_up(transcript, offset=(6, 3))
         assert app.screen.get_selected_text() == "words\n\nsecond"
 
 
@@ -314,8 +314,8 @@ async def test_a_click_on_the_header_asks_why_it_went_there() -> None:
         answer = transcript.add_message("assistant", HEADER, "Answer.")
         await until_shown(pilot, "Answer.")
         await pilot.click(transcript, offset=(4, 2))
-        await until(pilot, lambda: any(isinstance(m, Transcript.Chosen) for m in app.told))
-        chosen = next(m for m in app.told if isinstance(m, Transcript.Chosen))
+        await until(pilot, lambda: any(isinstance(m, Transcript.Wanted) for m in app.told))
+        chosen = next(m for m in app.told if isinstance(m, Transcript.Wanted))
         assert (chosen.handle, chosen.what) == (answer, "decision")
 
 

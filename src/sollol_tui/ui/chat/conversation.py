@@ -211,13 +211,13 @@ class Conversation(Widget):
 
     # What is wanted of a message
 
-    @on(Transcript.Chosen)
-    def use_message(self, event: Transcript.Chosen) -> None:
+    @on(Transcript.Wanted)
+    def use_message(self, event: Transcript.Wanted) -> None:
         event.stop()
         handle, turn = event.handle, self._turns.get(event.handle)
         if event.what == "decision" and turn is not None and turn.decisions:
             self.post_message(self.DecisionWanted(turn.decisions[-1]))
-        elif event.what == "answer":
+        elif event.what == "text":
             self.post_message(CopyAsked(plain_block(handle.source), "the answer"))
         elif event.what == "code":
             self._copy_code(handle)

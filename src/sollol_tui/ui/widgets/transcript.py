@@ -9,8 +9,8 @@ from textual.binding import Binding, BindingType
 from textual.message import Message as TextualMessage
 
 from sollol_tui.ui.text import Line
+from sollol_tui.ui.widgets.transcript_choice import ChoicePane
 from sollol_tui.ui.widgets.transcript_model import Message, Role
-from sollol_tui.ui.widgets.transcript_view import HistoryPane
 
 
 class MessageHandle:
@@ -22,9 +22,22 @@ class MessageHandle:
         self._number = number
 
     @property
+    def number(self) -> int:
+        """Its place among the messages, from 0."""
+        return self._number
+
+    @property
+    def role(self) -> Role:
+        return self._message.role
+
+    @property
     def source(self) -> str:
         """The text exactly as it came."""
         return self._message.source
+
+    @property
+    def has_thought(self) -> bool:
+        return len(self._message.thought) > 0
 
     def append(self, text: str) -> None:
         """Take text of any length, at any rate; it is shown at the next point of the grid."""
@@ -39,6 +52,11 @@ class MessageHandle:
     def fold_thought(self, label: Line) -> None:
         """The answer begins: what was thought becomes one line."""
         self._message.thought.fold(label)
+        self._changed()
+
+    def rethink(self, text: str) -> None:
+        """Replace what was thought: whoever thought the rest of it did not answer."""
+        self._message.rethink(text)
         self._changed()
 
     def set_header(self, line: Line) -> None:
@@ -63,12 +81,17 @@ class MessageHandle:
         self._message.finish()
         self._changed()
 
+    def reopen(self) -> None:
+        """More text comes after all."""
+        self._message.reopen()
+        self._changed()
+
     def _changed(self) -> None:
         self._transcript.message_changed(self._message, self._number)
 
 
-class Transcript(HistoryPane):
-    """Streamed answers and what was asked, to read, to select and to copy."""
+class Transcript(ChoicePane):
+    """Streamed answers and what was asked, to read, to choose from and to copy."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
@@ -85,8 +108,8 @@ class Transcript(HistoryPane):
         ),
     ]
 
-    class Chosen(TextualMessage):
-        """Something is wanted of a message: its `decision`, its `answer` or its `code` copied."""
+    class Wanted(TextualMessage):
+        """Something is wanted of a message: its `decision`, its `text` or its `code` copied."""
 
         def __init__(self, handle: MessageHandle, what: str) -> None:
             super().__init__()
@@ -114,37 +137,49 @@ class Transcript(HistoryPane):
         self.message_changed(message, number)
         return self._handles[-1]
 
-    def clear(self) -> None:
-        """Forget all messages."""
-        self._handles.clear()
-        super().clear()
+    def cut(self, number: int) -> None:
+        del self._handles[number:]
+        super().cut(number)
+
+    @property
+    def chosen_handle(self) -> MessageHandle | None:
+        """The message that is chosen."""
+        return None if self.chosen is None else self._handles[self.chosen]
+
+    @property
+    def current_handle(self) -> MessageHandle | None:
+        """The chosen message, else the last answer of which something is in view."""
+        number = self.chosen if self.chosen is not None else self._last_answer()
+        return None if number is None else self._handles[number]
 
     # What is done with messages
+
+    def on_focus(self) -> None:
+        if self.chosen is None and self.history.messages:
+            last = self._last_answer()
+            self.choose(self.last_in_view() if last is None else last)
 
     def on_click(self, event: events.Click) -> None:
         if (offset := event.get_content_offset(self)) is None or not self.history.messages:
             return
         number, line = self.history.at(self._top + offset.y)
+        self.choose(number)
         message = self.history.messages[number]
         if message.is_thought_label(line):
             self._toggle(number)
         elif message.role == "assistant" and message.is_header(line):
-            self.post_message(self.Chosen(self._handles[number], "decision"))
+            self.post_message(self.Wanted(self._handles[number], "decision"))
 
-    def _current(self) -> int | None:
-        """The last answer of which something is in view."""
-        bottom = min(self.history.total, self._top + self._page) - 1
-        last = self.history.at(bottom)[0]
-        answers = (n for n in range(last, -1, -1) if self._role(n) == "assistant")
-        return next(answers, None)
-
-    def _role(self, number: int) -> Role | None:
+    def _last_answer(self) -> int | None:
         messages = self.history.messages
-        return messages[number].role if number < len(messages) else None
+        if not messages:
+            return None
+        numbers = range(self.last_in_view(), -1, -1)
+        return next((n for n in numbers if messages[n].role == "assistant"), None)
 
-    def _choose(self, what: str) -> None:
-        if (number := self._current()) is not None:
-            self.post_message(self.Chosen(self._handles[number], what))
+    def _want(self, what: str) -> None:
+        if (handle := self.current_handle) is not None:
+            self.post_message(self.Wanted(handle, what))
 
     def _toggle(self, number: int) -> None:
         thought = self.history.messages[number].thought
@@ -153,15 +188,15 @@ class Transcript(HistoryPane):
         self.flush()
 
     def action_ask_decision(self) -> None:
-        self._choose("decision")
+        self._want("decision")
 
     def action_copy_answer(self) -> None:
-        self._choose("answer")
+        self._want("text")
 
     def action_copy_code(self) -> None:
-        self._choose("code")
+        self._want("code")
 
     def action_toggle_thought(self) -> None:
-        number = self._current()
-        if number is not None and len(self.history.messages[number].thought):
-            self._toggle(number)
+        handle = self.current_handle
+        if handle is not None and handle.has_thought:
+            self._toggle(handle.number)

@@ -9,7 +9,7 @@ from sollol_tui.ui.markdown import styles
 from sollol_tui.ui.text import STYLES, Line
 from sollol_tui.ui.widgets.looks import CLASSES, Looks
 
-OURS = ("you", "thought", "seam", "model")
+OURS = ("you", "thought", "seam", "model", "chosen")
 """What stands around the text of messages."""
 
 _MARKDOWN = (*styles.HEADINGS, *styles.INLINE, *styles.BLOCKS, *styles.CODE)
@@ -19,7 +19,7 @@ _COMPONENTS = {name: f"transcript--{name}" for name in (*_MARKDOWN, *OURS)} | {
 TRANSCRIPT_CLASSES = CLASSES | set(_COMPONENTS.values())
 
 # Our glyphs that other panes do not have.
-_MORE_ASCII = str.maketrans("◦▪╌┼■▾", "o-.+#v")
+_MORE_ASCII = str.maketrans("◦▪╌┼■▾▎", "o-.+#v|")
 
 
 class TranscriptLooks(Looks):

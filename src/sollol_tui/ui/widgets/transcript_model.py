@@ -161,6 +161,17 @@ class Message:
         """No text comes any more."""
         self.is_finished = True
 
+    def reopen(self) -> None:
+        """More text comes, after all: what is there is laid out once more, from its beginning."""
+        self.is_finished, self.footer = False, ()
+        self._cells = 0
+
+    def rethink(self, text: str) -> None:
+        """Replace what was thought."""
+        self.thought = Thought()
+        if text:
+            self.thought.add(text)
+
     # Its lines
 
     @property
@@ -282,9 +293,12 @@ class History:
         self.total += message.height
 
     def clear(self) -> None:
-        self.messages.clear()
-        self._starts.clear()
-        self.total = 0
+        self.cut(0)
+
+    def cut(self, number: int) -> None:
+        """Forget a message and all after it."""
+        self.total = self._starts[number] if number < len(self._starts) else self.total
+        del self.messages[number:], self._starts[number:]
 
     def recount(self, first: int = 0) -> None:
         """The heights of the messages from one on may have changed."""
@@ -296,6 +310,11 @@ class History:
 
     def start(self, number: int) -> int:
         return self._starts[number]
+
+    def span(self, number: int) -> range:
+        """The lines of a message, the empty one at its end included."""
+        start = self._starts[number]
+        return range(start, start + self.messages[number].height)
 
     def at(self, line: int) -> tuple[int, int]:
         """(number of the message, line in it) of a line; the first ones before the start."""

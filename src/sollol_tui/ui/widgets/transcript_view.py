@@ -11,7 +11,7 @@ import time
 from collections.abc import Hashable, Sequence
 from typing import ClassVar
 
-from textual.geometry import Region, Size
+from textual.geometry import Offset, Region, Size
 from textual.reactive import var
 from textual.selection import Selection
 from textual.strip import Strip
@@ -35,8 +35,13 @@ SLICE_S = 0.02
 WIDEST = 100
 """Text is not wider than this many cells: longer lines are hard to read."""
 
+GUTTER = 1
+"""Blank cells on the left, in which messages can be marked."""
+
 _NARROWEST = 8
 _REST = 5  # times what the last update cost, at least, lie between two updates
+
+_BLANK = (" " * GUTTER, "")
 
 _Anchor = tuple[int, Place, int]
 """What the reader's first line shows: the message, the place in it, its width."""
@@ -93,10 +98,16 @@ class HistoryPane(Pane):
 
     def clear(self) -> None:
         """Forget all messages."""
-        self.history.clear()
-        self._stale.clear()
-        self._uncoloured.clear()
         self.follows = True
+        self.cut(0)
+
+    def cut(self, number: int) -> None:
+        """Forget a message and all after it."""
+        self.history.cut(number)
+        self._stale = {stale for stale in self._stale if stale < number}
+        self._uncoloured = {plain for plain in self._uncoloured if plain < number}
+        if self.is_mounted and self.text_selection is not None:
+            self.screen.clear_selection()
         self.flush()
 
     # When it is painted
@@ -161,7 +172,7 @@ class HistoryPane(Pane):
     @property
     def _text_cells(self) -> int:
         """The width of the text: a blank column stays between it and the scroll bar."""
-        return min(self._width - self.styles.scrollbar_size_vertical - 1, WIDEST)
+        return min(self._width - GUTTER - self.styles.scrollbar_size_vertical - 1, WIDEST)
 
     def _lay_out_stale(self) -> None:
         started, rows, enough = time.thread_time(), 0, 2 * self.size.height
@@ -261,7 +272,7 @@ class HistoryPane(Pane):
         return self._hint[index] if index < len(self._hint) else ()
 
     def _paint(self, key: Hashable, cells: int) -> Strip:
-        return self._looks.strip(key, cells)  # type: ignore[arg-type]
+        return self._looks.strip((_BLANK, *key), cells)  # type: ignore[misc]
 
     def render_lines(self, crop: Region) -> list[Strip]:
         """The lines as they are kept: nothing is laid around or over them (no border, no tint)."""
@@ -277,5 +288,11 @@ class HistoryPane(Pane):
         return strips if is_whole else [strip.crop(first, last) for strip in strips]
 
     def get_selection(self, selection: Selection) -> tuple[str, str] | None:
+        """The text without the cells on its left, so that code can be used as it is."""
         lines = (plain(self.history.line(i)).rstrip() for i in range(self.history.total))
-        return selection.extract("\n".join(lines)), "\n"
+        inside = Selection(_within(selection.start), _within(selection.end))
+        return inside.extract("\n".join(lines)), "\n"
+
+
+def _within(offset: Offset | None) -> Offset | None:
+    return None if offset is None else Offset(max(0, offset.x - GUTTER), offset.y)
