@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import Any
 
 from sollol_tui.core.asks import Candidate, RouteDecision
@@ -157,3 +158,6 @@ def test_every_text_that_the_viewer_formats_is_a_text() -> None:
     for event in contents([m for m in messages if m.kept]):
         for key in ("timestamp", "instance_id", "hostname", "event_type", "model", "backend"):
             assert isinstance(event[key], str)
+        assert event["backend"] in {"ollama", "rpc", "llamacpp"}, "what its filter knows"
+        assert isinstance(event.get("duration", 0.0), float)
+        assert datetime.fromisoformat(event["timestamp"]).tzinfo is None

@@ -158,7 +158,7 @@ def test_without_a_coordinator_mode_model_falls_back_to_a_node_and_says_so() -> 
         node("a"), mode=Mode.MODEL, coordinators=(stopped,), request=ask("llama3:70b")
     )
     assert decision.kind == "node"
-    assert "no coordinator can: stopped" in decision.reason
+    assert "no coordinator can (stopped)" in decision.reason
 
 
 def test_the_coordinator_never_answers_for_another_model() -> None:

@@ -65,7 +65,8 @@ class Bench:
         nodes = tuple(node(name, cold=cold) for name in "abc"[: len(scripts)])
         rules = HealthRules(first_token_limit_s=LIMIT_S, token_gap_limit_s=LIMIT_S)
         self.store = Store(ClusterSnapshot(nodes=nodes, rules=rules), lambda: self.now_s)
-        self.requests = Requests(Settings(), self.store, Ledger(), self._open)
+        self.ledger = Ledger()
+        self.requests = Requests(Settings(), self.store, self.ledger, self._open)
 
     @property
     def at_rest(self) -> bool:
@@ -239,3 +240,39 @@ async def test_the_first_token_has_its_time_from_the_end_of_the_load() -> None:
         if waits == 2:
             bench.go_on.set()
     assert text(events) == "late"
+
+
+async def test_a_model_that_was_loaded_for_an_answer_is_seen_there_at_its_first_token() -> None:
+    looked_at: list[str] = []
+    for cold, looks in ((True, ["http://a:11434"]), (False, [])):
+        looked_at.clear()
+        bench = Bench([[Token("one "), Token("two"), END]], cold=cold)
+        bench.requests.on_failure = looked_at.append
+        await every(bench)
+        assert looked_at == looks
+
+
+async def test_a_context_that_loads_the_model_anew_is_said_and_waited_for() -> None:
+    bench = Bench([[]])
+    loaded = (LoadedModel(MODEL, context_tokens=4096),)
+    report = NodeReport(None, (NodeModel(MODEL, 0),), loaded, 1.0)
+    bench.store.apply(NodeLooked(NodeUrl("http://a:11434"), bench.now_s, report))
+    events: list[AskEvent] = []
+    async for event in bench.ask(context_tokens=8192):
+        events.append(event)
+        bench.now_s += 10 * LIMIT_S  # a first token of a loaded model would be late by now
+        if isinstance(event, Waiting):
+            bench.go_on.set()
+    assert text(events) == "late"
+    assert "a context of 8192 is asked for, 4096 is loaded" in bench.asked[0][0].reason
+    assert all(w.loading for w in those(events, Waiting))
+
+
+@pytest.mark.parametrize("kind", [FaultKind.SATURATED, FaultKind.RATE_LIMITED])
+async def test_a_full_queue_is_no_failure_and_the_next_is_asked(kind: FaultKind) -> None:
+    bench = Bench([[Broken(Fault(kind, "maximum pending requests exceeded"))], [Token("x"), END]])
+    events = await every(bench)
+    assert text(events) == "x"
+    first = bench.asked[0][0].target or ""
+    assert bench.store.snapshot.node(first).status is NodeStatus.SATURATED  # type: ignore[union-attr]
+    assert not any(r.failures for r in bench.ledger.records.values())

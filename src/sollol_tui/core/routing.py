@@ -338,7 +338,7 @@ def _fallback_words(rejected: list[Candidate], first: Kind) -> str:
     refusals = [c.rejected for c in rejected if c.kind == first and c.rejected]
     if not refusals:
         return f"no {first} is known"
-    return f"no {first} can: {refusals[0]}"
+    return f"no {first} can ({refusals[0]})"
 
 
 def _comparison(best: Candidate, second: Candidate) -> str:

@@ -231,6 +231,8 @@ class Requests:
         attempt.tokens += tokens
         if attempt.answer.first_token_at_s is None:
             attempt.answer.first_token_at_s = now_s
+        if first and self._is_cold(attempt):  # it has just been loaded: the next one shall know
+            self.on_failure(attempt.target)
         for _ in range(tokens):
             attempt.meter.stamp(now_s)
         if first or now_s - attempt.told_s >= MOVED_EVERY_S:
