@@ -59,6 +59,17 @@ def test_of_a_flood_the_end_is_shown_and_what_was_left_out_is_counted() -> None:
     assert len({entry.key for entry in entries}) == len(entries)
 
 
+def test_words_that_only_repeat_are_shown_once() -> None:
+    """A server at rest says at each look that it rests."""
+    log, feed = Growing(line("start"), line("idle"), line("idle")), LogFeed()
+    log.write("", line("idle"))
+    assert [plain(e.line).split()[-1] for e in feed.fresh(log)] == ["start", "idle"]
+    log.write(line("idle"))
+    assert feed.fresh(log) == []
+    log.write(line("busy"), line("idle"))
+    assert [plain(e.line).split()[-1] for e in feed.fresh(log)] == ["busy", "idle"]
+
+
 def test_levels_have_colours_and_foreign_letters_are_tamed() -> None:
     entries = log_entries(
         [line("bad\x1b[31m", "error"), line("so so", "warn"), "plain", "", "cmd_child_to_router:x"]

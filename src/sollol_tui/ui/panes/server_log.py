@@ -34,6 +34,7 @@ class LogFeed:
     def __init__(self) -> None:
         self._log: Log | None = None
         self._read = 0
+        self._said = ""
 
     def is_another(self, log: Log | None) -> bool:
         """Whether this is the log of another run than the last time."""
@@ -42,7 +43,7 @@ class LogFeed:
     def fresh(self, log: Log | None) -> list[LogLine]:
         """The new lines as entries; of too many only the last."""
         if log is not self._log:
-            self._log, self._read = log, 0
+            self._log, self._read, self._said = log, 0, ""
         if log is None or log.number == self._read:
             return []
         kept = len(log.lines)
@@ -51,18 +52,29 @@ class LogFeed:
         first = log.number - taken
         lost = first - self._read if self._read else 0
         self._read = log.number
-        entries = log_entries(islice(log.lines, kept - taken, None), first)
+        entries = log_entries(islice(log.lines, kept - taken, None), first, self._said)
+        if entries:
+            self._said = _words(entries[-1])
         return [_left_out(lost, first), *entries] if lost else entries
 
 
-def log_entries(lines: Iterable[str], first: int = 0) -> list[LogLine]:
-    """Lines of llama-server as entries; `first` is the number of the first line. Lines without
-    words are left out."""
-    return [
-        entry
-        for number, line in enumerate(lines, start=first)
-        if (entry := _entry(line, number)) is not None
-    ]
+def log_entries(lines: Iterable[str], first: int = 0, said: str = "") -> list[LogLine]:
+    """Lines of llama-server as entries; `first` is the number of the first line.
+
+    Lines without words are left out, and those that only repeat the words before them (`said`
+    before the first one): each look at a server at rest makes it say that all slots are idle.
+    """
+    entries = []
+    for number, line in enumerate(lines, start=first):
+        entry = _entry(line, number)
+        if entry is not None and _words(entry) != said:
+            entries.append(entry)
+            said = _words(entry)
+    return entries
+
+
+def _words(entry: LogLine) -> str:
+    return entry.line[-1][0]
 
 
 def _entry(line: str, number: int) -> LogLine | None:
