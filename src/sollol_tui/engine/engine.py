@@ -15,7 +15,7 @@ from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sollol_tui.core.asks import AskEvent, AskRequest, Said
+from sollol_tui.core.asks import AskEvent, AskRequest, RouteDecision, Said
 from sollol_tui.core.events import ModeChosen, NodeDrained, TargetsFound
 from sollol_tui.core.ids import (
     CoordinatorUrl,
@@ -247,6 +247,12 @@ class Engine:
         `window_s` is how far back its `recent` figures go. Cheap while they do not change.
         """
         return self.ledger.stats(now_s, window_s)
+
+    def weigh(self, model: str) -> RouteDecision:
+        """Where the next question to a model would go, with every target's score; asks nothing."""
+        from sollol_tui.engine.weighing import weigh
+
+        return weigh(AskRequest(model, ()), self.settings, self.store, self.ledger)
 
     def keep_model(self, model: str) -> None:
         """Remember the model that was chosen last."""

@@ -29,13 +29,13 @@ from sollol_tui.core.asks import (
 from sollol_tui.core.events import RequestClaimed, RequestEnded, RequestMoved
 from sollol_tui.core.faults import Fault, FaultKind
 from sollol_tui.core.patience import first_token_limit_s, is_cold, others_moved_at_s
-from sollol_tui.core.routing import Circumstances, choose
 from sollol_tui.core.settings import Settings
 from sollol_tui.engine.attempts import Answer, Attempt, refused, sample_of
 from sollol_tui.engine.comeback import is_back
 from sollol_tui.engine.ledger import Ledger
 from sollol_tui.engine.pump import Pump
 from sollol_tui.engine.store import Store
+from sollol_tui.engine.weighing import weigh
 
 WAITING_EVERY_S = 1.0
 MOVED_EVERY_S = 0.5
@@ -132,18 +132,14 @@ class Requests:
         return fault
 
     def _decide(self, answer: Answer) -> RouteDecision:
-        now_s = self._store.now_s()
-        request = answer.request
-        circumstances = Circumstances(
-            snapshot=self._store.snapshot,
-            now_s=now_s,
-            threshold_parameters=self._settings.threshold_parameters,
-            records=self._ledger.records,
-            served=self._ledger.served,
+        decision = weigh(
+            answer.request,
+            self._settings,
+            self._store,
+            self._ledger,
             excluded=answer.excluded,
-            affinity=self._ledger.affinity(request.conversation, now_s),
+            decision_id=f"{answer.id}.{answer.tries + 1}",
         )
-        decision = choose(request, circumstances, f"{answer.id}.{answer.tries + 1}")
         self._log(decision)
         return decision
 
