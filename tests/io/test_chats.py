@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from sollol_tui.core.asks import ChatOptions
-from sollol_tui.core.chats import KeptChat, KeptMessage
+from sollol_tui.core.chats import KeptChat, KeptMessage, SeamMark, read_seams, seams_json
+from sollol_tui.core.images import Image
 from sollol_tui.engine.chats import Chats
 from sollol_tui.io import chats as chats_module
 from sollol_tui.io.chats import CUT, FILE_NAME, ChatsFile, Opened
@@ -72,6 +73,42 @@ def test_chats_are_found_by_words_of_title_question_and_answer(
     assert titles(file, 'nothing" OR "of') == []
     file.delete("c2")
     assert titles(file, "split") == []
+    file.close()
+
+
+@pytest.mark.parametrize("has_words", [True, False])
+def test_what_is_replaced_takes_all_that_came_after_it_along(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_words: bool
+) -> None:
+    if not has_words:
+        monkeypatch.setattr(chats_module, "_CREATE_WORDS", "CREATE VIRTUAL TABLE w USING none (x)")
+    file = kept(tmp_path)
+    picture = Image("cat.png", "png", 5, "aGVsbG8=")
+    later = KeptMessage("user", "zebra", 1.0, images=(picture,))
+    file.put(CHAT, [(2, later), (3, ANSWER._replace(content="quagga"))])
+    edited = QUESTION._replace(content="edited")
+    file.put(CHAT, [(0, edited)], 0)
+    found = file.open("c1")
+    assert found is not None
+    assert found.messages == (edited,)
+    assert titles(file, "quagga") == titles(file, "zebra") == []
+    assert titles(file, "edited") == ["Why is it so?"]
+    file.put(CHAT, [(2, later._replace(images=()))])
+    found = file.open("c1")
+    assert found is not None
+    assert found.messages[-1].images == ()  # those of the message before are gone, too
+    file.close()
+
+
+def test_messages_move_up_when_those_before_them_are_deleted(tmp_path: Path) -> None:
+    file = kept(tmp_path)
+    later = KeptMessage("user", "later", 1.0)
+    file.put(CHAT, [(2, later), (3, ANSWER)])
+    assert file.rewrite("c1", 0, [(0, later), (1, ANSWER)])
+    found = file.open("c1")
+    assert found == Opened(CHAT, (later, ANSWER))
+    assert not file.rewrite("gone", 0, [(0, later)])
+    assert file.open("gone") is None
     file.close()
 
 
@@ -175,3 +212,11 @@ def test_options_of_a_chat_are_those_of_its_last_message(tmp_path: Path) -> None
     file.close()
     assert found is not None
     assert found.chat == changed
+
+
+def test_seams_of_before_are_read_without_their_decision() -> None:
+    marks = (SeamMark(3, "spark writes on", 1), SeamMark(9, "x"))
+    assert read_seams(seams_json(marks)) == marks
+    assert read_seams('[[3,"spark writes on"],[4],["x","y"],7]') == (
+        SeamMark(3, "spark writes on"),
+    )

@@ -31,10 +31,14 @@ class KeptChat(NamedTuple):
 
 
 class SeamMark(NamedTuple):
-    """From that many characters of the answer on, another target wrote."""
+    """From that many characters of the answer on, another target wrote, or the same one again.
+
+    `decision` is the place of its routing decision among those of the answer; -1: not known.
+    """
 
     at_chars: int
     text: str
+    decision: int = -1
 
 
 class KeptMessage(NamedTuple):
@@ -134,19 +138,23 @@ def read_decisions(text: str) -> tuple[RouteDecision, ...]:
 
 
 def seams_json(seams: tuple[SeamMark, ...]) -> str:
-    """The seams as a list of pairs."""
+    """The seams as a list of lists."""
     return json.dumps(seams, separators=(",", ":"))
 
 
 def read_seams(text: str) -> tuple[SeamMark, ...]:
     """What `seams_json` wrote, without what cannot be read."""
     found = wire.items(wire.parse_json(text.encode("utf-8", "replace")))
-    pairs = (wire.items(entry) for entry in found)
-    return tuple(
-        SeamMark(at, wire.text(pair[1]))
-        for pair in pairs
-        if len(pair) == 2 and (at := wire.count(pair[0])) is not None
-    )
+    read = (_seam(wire.items(entry)) for entry in found)
+    return tuple(seam for seam in read if seam is not None)
+
+
+def _seam(mark: list[object]) -> SeamMark | None:
+    at_chars = wire.count(mark[0]) if len(mark) > 1 else None
+    if at_chars is None:
+        return None
+    number = wire.count(mark[2]) if len(mark) > 2 else None
+    return SeamMark(at_chars, wire.text(mark[1]), -1 if number is None else number)
 
 
 def options_json(options: ChatOptions) -> str:

@@ -39,12 +39,24 @@ class Chats:
         self._thread: ThreadPoolExecutor | None = None
         self._file: ChatsFile | None = None  # touched in that thread only
 
-    def keep(self, chat: KeptChat, *numbered: tuple[int, KeptMessage]) -> asyncio.Future[None]:
+    def keep(
+        self, chat: KeptChat, *numbered: tuple[int, KeptMessage], gone_from: int | None = None
+    ) -> asyncio.Future[None]:
         """Write the chat and these messages of it, soon; nobody has to wait for it.
 
-        A message with a number that is there replaces that one: a draft, what came of it.
+        A message with a number that is there replaces that one: a draft, what came of it. Messages
+        from `gone_from` on are forgotten in the same step.
         """
-        future = self._call(lambda file: file.put(chat, numbered))
+        return self._soon(lambda file: file.put(chat, numbered, gone_from))
+
+    def rewrite(
+        self, chat_id: str, first: int, *numbered: tuple[int, KeptMessage]
+    ) -> asyncio.Future[None]:
+        """From a number on, keep these messages and no others, soon."""
+        return self._soon(lambda file: file.rewrite(chat_id, first, numbered))
+
+    def _soon(self, work: Callable[[ChatsFile], Any]) -> asyncio.Future[None]:
+        future = self._call(work)
         done = asyncio.get_running_loop().create_future()
         future.add_done_callback(lambda ended: self._kept(ended, done))
         return done

@@ -128,16 +128,36 @@ class ChatsFile:
         except (sqlite3.Error, OSError) as error:
             return None, f"the chats cannot be used: {error} · {self._path}"
 
-    def put(self, chat: KeptChat, numbered: Sequence[tuple[int, KeptMessage]]) -> None:
-        """Keep the chat and these messages; the title of a chat that is there stays."""
+    def put(
+        self,
+        chat: KeptChat,
+        numbered: Sequence[tuple[int, KeptMessage]],
+        gone_from: int | None = None,
+    ) -> None:
+        """Keep the chat and these messages; the title of a chat that is there stays.
+
+        Args:
+            gone_from: messages with that number and larger ones are forgotten before.
+        """
         connection = self._opened()
         with connection:
             connection.execute(_PUT_CHAT, _chat_values(chat))
-            for number, message in numbered:
-                connection.execute(_PUT_MESSAGE, _message_values(chat.id, number, message))
-                _put_images(connection, chat.id, number, message)
-                if self._has_words and message.outcome != "running":  # a draft changes too often
-                    self._index(connection, chat.id, number, message.content)
+            if gone_from is not None:
+                self._forget_from(connection, chat.id, gone_from)
+            self._put_messages(connection, chat.id, numbered)
+
+    def rewrite(
+        self, chat_id: str, first: int, numbered: Sequence[tuple[int, KeptMessage]]
+    ) -> bool:
+        """From a number on, keep these messages and no others; False when the chat is gone."""
+        connection = self._opened()
+        with connection:
+            sql = "SELECT 1 FROM chats WHERE id = ?"
+            if connection.execute(sql, (chat_id,)).fetchone() is None:
+                return False
+            self._forget_from(connection, chat_id, first)
+            self._put_messages(connection, chat_id, numbered)
+        return True
 
     def find(self, wanted: str, most: int) -> tuple[ChatSummary, ...]:
         """The chats in which all these words occur, the last used first; all when it is empty."""
@@ -186,6 +206,20 @@ class ChatsFile:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
+
+    def _put_messages(
+        self, connection: sqlite3.Connection, chat: str, numbered: Sequence[tuple[int, KeptMessage]]
+    ) -> None:
+        for number, message in numbered:
+            connection.execute(_PUT_MESSAGE, _message_values(chat, number, message))
+            _put_images(connection, chat, number, message)
+            if self._has_words and message.outcome != "running":  # a draft changes too often
+                self._index(connection, chat, number, message.content)
+
+    def _forget_from(self, connection: sqlite3.Connection, chat: str, first: int) -> None:
+        for table in ("messages", "images", *(["words"] if self._has_words else [])):
+            sql = f"DELETE FROM {table} WHERE chat = ? AND number >= ?"  # noqa: S608 - our names
+            connection.execute(sql, (chat, first))
 
     def _uses_words(self) -> bool:
         self._opened()
