@@ -184,21 +184,9 @@ class BatchRun:
         """
         if not self._waiting:
             return
-        snapshot = await pool.first_look()
-        mode = self.order.mode or snapshot.mode
-        self.parallel = self._places(snapshot, mode)
         self._heard = heard
-        began(self.parallel, mode)
-        self._batch = Batch(
-            pool.ask,
-            self.parallel,
-            self._keep,
-            lambda model: may_exist(model, pool.store.snapshot),
-            self.order.mode,
-            pool.refresh,
-        )
         try:
-            await self._asked(self._batch)
+            await self._asked(pool, began)
         except asyncio.CancelledError:
             self._end("stopped")
             raise
@@ -207,7 +195,19 @@ class BatchRun:
             self._end("broken")
             raise
 
-    async def _asked(self, batch: Batch) -> None:
+    async def _asked(self, pool: Pool, began: Callable[[int, Mode], None]) -> None:
+        snapshot = await pool.first_look()
+        mode = self.order.mode or snapshot.mode
+        self.parallel = self._places(snapshot, mode)
+        began(self.parallel, mode)
+        batch = self._batch = Batch(
+            pool.ask,
+            self.parallel,
+            self._keep,
+            lambda model: may_exist(model, pool.store.snapshot),
+            self.order.mode,
+            pool.refresh,
+        )
         self.state, self._since_s = "running", self._clock()
         try:
             await batch.run(self._waiting)

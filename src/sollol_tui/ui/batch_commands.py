@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from sollol_tui.engine.batch_run import BatchOrder
     from sollol_tui.ui.app import SollolApp
 
+_WANTED = "A file of prompts is wanted, and, if you like, where results go."
+
 
 def batch(app: SollolApp, argument: str) -> None:
     """Begin one; without a file, show the one that goes on or the last one, or ask for a file."""
@@ -21,7 +23,7 @@ def batch(app: SollolApp, argument: str) -> None:
     elif app.batching.has_run:
         batching.show(app)
     else:
-        dialogs.ask_command(app, "batch ")
+        dialogs.ask_command(app, "batch ", _WANTED)
 
 
 def line_of(order: BatchOrder) -> str:

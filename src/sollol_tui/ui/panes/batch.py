@@ -107,9 +107,13 @@ def _counts(now: BatchProgress) -> str:
         f"{now.failed} failed" if now.failed else "",
         f"{now.running} being written" if now.running else "",
         f"{max(0, now.left - now.running)} to go" if now.left else "",
-        f"{now.bad} bad lines" if now.bad else "",
+        _bad(now.bad),
     ]
     return SEPARATOR.join(filter(None, parts))
+
+
+def _bad(count: int) -> str:
+    return f"{count} bad line{'s' if count > 1 else ''}" if count else ""
 
 
 def _speed(view: BatchView) -> str:
