@@ -161,6 +161,35 @@ def test_without_a_coordinator_mode_model_falls_back_to_a_node_and_says_so() -> 
     assert "no coordinator can (stopped)" in decision.reason
 
 
+def test_who_stands_in_for_whom_is_a_sentence_of_its_own() -> None:
+    gone = coordinator(status=CoordinatorStatus.STOPPED, fault=Fault(FaultKind.REFUSED))
+    large = ask("llama3:70b")
+    decision = decide(node("a"), mode=Mode.MODEL, coordinators=(gone,), request=large)
+    assert decision.stands_in == (
+        "Coordinator c cannot take it (stopped: connection refused): node a answers instead."
+    )
+    down = node("gpu1", status=NodeStatus.DOWN)
+    small = coordinator(model="llama3:8b", parameters=8e9)
+    decision = decide(down, mode=Mode.BOTH, coordinators=(small,))
+    assert decision.stands_in == ("Node gpu1 cannot take it (down): coordinator c answers instead.")
+    decision = decide(node("a"), mode=Mode.MODEL)
+    assert decision.stands_in == "No coordinator is known: node a answers instead."
+    other = coordinator(model="qwen:32b")
+    decision = decide(node("a"), mode=Mode.MODEL, coordinators=(other,))
+    assert decision.stands_in == "No coordinator serves this model: node a answers instead."
+
+
+def test_nobody_stands_in_where_the_cluster_is_made_so_or_a_person_chose() -> None:
+    serving = coordinator(model="only:8b", parameters=8e9)
+    for some in ((), (node("a"),), (node("a", drained=True),)):
+        there = decide(*some, mode=Mode.BOTH, coordinators=(serving,), request=ask("only:8b"))
+        assert (there.kind, there.stands_in) == ("coordinator", "")
+    asked_for = ask("llama3:70b", target="http://a:11434")
+    decision = decide(node("a"), mode=Mode.MODEL, coordinators=(coordinator(),), request=asked_for)
+    assert (decision.name, decision.stands_in) == ("a", "")
+    assert decide(node("a"), mode=Mode.BOTH, coordinators=(coordinator(),)).stands_in == ""
+
+
 def test_the_coordinator_never_answers_for_another_model() -> None:
     decision = decide(mode=Mode.MODEL, coordinators=(coordinator(model="qwen:32b"),))
     assert decision.target is None

@@ -22,7 +22,7 @@ from sollol_tui.core.asks import (
     Waiting,
 )
 from sollol_tui.core.faults import FaultKind
-from sollol_tui.core.state import Mode, NodeStatus
+from sollol_tui.core.state import CoordinatorStatus, Mode, NodeStatus
 from sollol_tui.demo.faults import Faults
 from sollol_tui.engine.engine import Engine
 from tests import fakes
@@ -284,6 +284,30 @@ async def test_a_coordinator_that_breaks_before_a_token_hands_over_to_a_node() -
         events = await asked(engine, question("llama3.3:70b"))
         assert text(events) == "from the node"
         assert those(events, Notice)
+
+
+async def test_who_stands_in_for_a_coordinator_that_is_gone_is_said_until_it_is_back() -> None:
+    big = "llama3.3:70b"
+    async with (
+        fakes.node(models=[big], answer="from the node") as node,
+        fakes.coordinator(model=big, answer="from the split model") as coordinator,
+        running(settings_for((node.url,), (coordinator.url,), backoff_max_s=0.2)) as engine,
+    ):
+        engine.choose_mode(Mode.MODEL)
+        await coordinator.stop()
+        await until(engine, lambda s: s.coordinators[0].status is not CoordinatorStatus.READY)
+        events = await asked(engine, question(big))
+        (notice,) = those(events, Notice)
+        assert notice.text.endswith(
+            f"node {those(events, Routed)[0].decision.name} answers instead."
+        )
+        assert "connection refused" in notice.text
+        assert text(events) == "from the node"
+        await coordinator.start()
+        await until(engine, lambda s: s.coordinators[0].status is CoordinatorStatus.READY)
+        events = await asked(engine, question(big))
+        assert text(events) == "from the split model"
+        assert not those(events, Notice)
 
 
 async def test_questions_at_the_same_time_are_spread() -> None:

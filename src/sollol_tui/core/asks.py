@@ -66,6 +66,7 @@ class RouteDecision(NamedTuple):
     name: str
     reason: str
     candidates: tuple[Candidate, ...]
+    stands_in: str = ""  # a sentence when another kind of target answers than should (S14)
 
 
 class Usage(NamedTuple):

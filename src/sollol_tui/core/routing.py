@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from sollol_tui.core import units
 from sollol_tui.core.asks import AskRequest, Candidate, RouteDecision
@@ -22,6 +22,7 @@ from sollol_tui.core.model_index import key_of
 from sollol_tui.core.model_size import Found, models_on_nodes, size_of
 from sollol_tui.core.patience import reloads
 from sollol_tui.core.records import Measured, failure_cost_s, is_fresh
+from sollol_tui.core.route_words import Kind, reason_words, stand_in_words
 from sollol_tui.core.state import (
     ClusterSnapshot,
     CoordinatorState,
@@ -44,7 +45,6 @@ JUST_BETTER_S = 0.01
 # Older nodes do not tell what a model can do: nomic-bert, mxbai-embed-large, gemma-embedding.
 _EMBEDS = re.compile(r"(?:^|[-_/ ])(?:nomic-|jina-)?(?:bert|embed)", re.IGNORECASE)
 
-Kind = Literal["node", "coordinator"]
 NO_RECORD = Measured()
 FITS_NO_NODE = "fits no single node's memory"
 
@@ -101,8 +101,9 @@ def choose(request: AskRequest, now: Circumstances, decision_id: str) -> RouteDe
         target=best.target if best else None,
         kind=best.kind if best else None,
         name=best.name if best else "",
-        reason=_reason(ranked, rejected, first, why, anew),
+        reason=reason_words(ranked, rejected, first, why, anew),
         candidates=(*ranked, *rejected),
+        stands_in=stand_in_words(best, rejected, first) if best and not request.target else "",
     )
 
 
@@ -302,68 +303,3 @@ def _candidate(place: _Place, best: _Best, now: Circumstances) -> Candidate:
 def within_load_guard(in_flight: int, least: int) -> bool:
     """Whether a conversation may stay where it is: not when others are much less loaded."""
     return in_flight <= least + 2 and in_flight <= 1.5 * least + 1
-
-
-def _reason(
-    ranked: list[Candidate],
-    rejected: list[Candidate],
-    first: Kind,
-    why: str,
-    anew: Mapping[str, str],
-) -> str:
-    if not ranked:
-        return _nothing(rejected)
-    best = ranked[0]
-    words = [why] if why else []
-    if best.kind != first:
-        words.append(_fallback_words(rejected, first))
-    if len(ranked) == 1 or ranked[1].kind != best.kind:
-        words.append(_only_words(best, rejected))
-    else:
-        words.append(_comparison(best, ranked[1]))
-    words.append(anew.get(best.target, ""))
-    return "; ".join(w for w in words if w)
-
-
-def _only_words(best: Candidate, rejected: list[Candidate]) -> str:
-    others = [c for c in rejected if c.kind == best.kind]
-    if best.kind == "coordinator":
-        return "it serves the model" if not others else "the one that serves the model"
-    if others and all(c.rejected == "does not have the model" for c in others):
-        return "the only node that has the model"
-    return "the only node that can take it" if others else "the only node"
-
-
-def _fallback_words(rejected: list[Candidate], first: Kind) -> str:
-    refusals = [c.rejected for c in rejected if c.kind == first and c.rejected]
-    if not refusals:
-        return f"no {first} is known"
-    return f"no {first} can ({refusals[0]})"
-
-
-def _comparison(best: Candidate, second: Candidate) -> str:
-    if best.score == second.score:
-        return f"as good as {second.name}, fewer requests so far"
-    other = dict(second.parts)
-    gains = {name: value - other.get(name, 0.0) for name, value in best.parts}
-    name = max(gains, key=lambda part: gains[part])
-    return _GAINS[name].format(second=second.name)
-
-
-_GAINS = {
-    "wait": "shorter queue than {second}",
-    "load": "the model is loaded there, not on {second}",
-    "first token": "first token sooner than {second}",
-    "answer": "writes faster than {second}",
-    "failures": "failed less lately than {second}",
-    "same conversation": "same conversation as before",
-    "not tried yet": "has not been tried with this model yet, unlike {second}",
-}
-
-
-def _nothing(rejected: list[Candidate]) -> str:
-    if not rejected:
-        return "no node and no coordinator is known"
-    shown = "; ".join(f"{c.name}: {c.rejected}" for c in rejected[:4])
-    more = f"; and {len(rejected) - 4} more" if len(rejected) > 4 else ""
-    return f"nothing can take it ({shown}{more})"

@@ -170,6 +170,8 @@ class Requests:
     async def _claimed(self, attempt: Attempt) -> AsyncGenerator[AskEvent, None]:
         """One try. Whatever ends it, also at its first word, ends its claim."""
         try:
+            if attempt.answer.tries == 1 and attempt.decision.stands_in:
+                yield Notice(attempt.decision.stands_in)
             yield Routed(attempt.decision)
             request, so_far = attempt.handed_over()
             stream = self._open_stream(attempt.decision, request, so_far)
