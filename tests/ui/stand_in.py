@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import cast
 
@@ -16,6 +16,7 @@ from sollol_tui.core.ids import (
     parse_backend_address,
     parse_coordinator_url,
 )
+from sollol_tui.core.images import Image, ImageRefused
 from sollol_tui.core.orders import Order, Planned
 from sollol_tui.core.problems import Problem
 from sollol_tui.core.settings import Settings
@@ -37,12 +38,18 @@ class StillHere:
         self.models: tuple[ListedModel, ...] = ()
         self.logs: dict[bool, tuple[str, ...]] = {}
         self.backends: tuple[BackendAddress, ...] = ()
+        self.pictures: dict[str, Image | ImageRefused] = {}
         self.started: BackendAddress | Problem = parse_backend_address("127.0.0.1:50052")
 
     async def local_models(self) -> tuple[ListedModel, ...]:
         return self.models
 
-    async def kept_log(self, *, before: bool = False) -> tuple[str, ...]:
+    async def images(self, paths: Sequence[str]) -> tuple[Image | ImageRefused, ...]:
+        self._calls.append(("images", *paths))
+        missing = "there is no such file"
+        return tuple(self.pictures.get(path, ImageRefused(path, missing)) for path in paths)
+
+    async def kept_log(self, url: str | None = None, *, before: bool = False) -> tuple[str, ...]:
         return self.logs.get(before, ())
 
     async def start_backend(self) -> BackendAddress | Problem:
@@ -70,6 +77,7 @@ class StillEngine(Engine):
         self.owns = False
         self.stays: bool | None = None
         self.log: LogFile | None = None
+        self.sight: bool | None = None
         self.still_here = StillHere(self.calls)
         self.store.log("info", "app", "", "first entry")
         if snapshot is not None:
@@ -97,6 +105,10 @@ class StillEngine(Engine):
         await asyncio.Event().wait()
 
     # The coordinator
+    async def sees(self, model: str) -> bool | None:
+        self.calls.append(("sees", model))
+        return self.sight
+
 
     async def first_look(self) -> ClusterSnapshot:
         return self.store.snapshot

@@ -83,7 +83,7 @@ async def test_it_grows_with_its_text_up_to_eight_lines() -> None:
         await until(pilot, lambda: prompt.size.height == 3)
         prompt.write("\n".join("x" * 30))
         await until(pilot, lambda: prompt.size.height == 8)
-        prompt.write("word " * 20)
+        prompt.write("word " * 18)
         await until(pilot, lambda: prompt.size.height == 3)
         prompt.write("")
         await until(pilot, lambda: prompt.size.height == 1)

@@ -5,29 +5,28 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from sollol_tui.core.asks import ChatOptions
 from sollol_tui.core.chats import ChatSummary, title_of
 from sollol_tui.engine.chats import Chats
-from sollol_tui.ui.command import Command
+from sollol_tui.ui.command import Command, Run
+from sollol_tui.ui.prompt_commands import AUTO, own_mode, pin_node
 from sollol_tui.ui.refused import Refused
-from sollol_tui.ui.text import clean, content
+from sollol_tui.ui.text import clean
 
 if TYPE_CHECKING:
     from sollol_tui.core.chat_export import Format
     from sollol_tui.core.state import ClusterSnapshot
     from sollol_tui.ui.app import SollolApp
-    from sollol_tui.ui.chat.panel import ChatPanel
     from sollol_tui.ui.screens.sessions import SessionDeed
+
+OF_THE_ROUTER: dict[str, Run] = {"mode": own_mode, "node": pin_node}
+"""What can be set for a chat and is no option of its servers."""
 
 RELOADS = "An Ollama node that has the model loaded with another context loads it anew."
 
 
 def begin_new(app: SollolApp, _argument: str) -> None:
     """Another chat, with nothing said and nothing set; the one before is kept."""
-    chat = app.dashboard.bring_chat()
-    chat.new_chat()
-    chat.options = ChatOptions()
-    _show_setup(chat)
+    app.dashboard.bring_chat().new_chat()
 
 
 def show_sessions(app: SollolApp, argument: str) -> None:
@@ -64,23 +63,26 @@ def set_system(app: SollolApp, argument: str) -> str:
     """What the model is told before everything else, in this chat."""
     chat = app.dashboard.bring_chat()
     chat.session.system = argument
-    _settle(chat)
+    chat.settle()
     if not argument:
         return "No system prompt, from the next question on."
     return f"System prompt, from the next question on: {clean(argument, 300)}"
 
 
-def set_option(app: SollolApp, argument: str) -> str:
+def set_option(app: SollolApp, argument: str) -> str | None:
     """One option of this chat; without an argument, say what is set."""
     from sollol_tui.ui.chat_options import OPTIONS, described, with_option
 
     chat = app.dashboard.bring_chat()
+    word, _, value = argument.partition(" ")
+    if (own := OF_THE_ROUTER.get(word.casefold())) is not None:
+        return own(app, value.strip() or AUTO[0])
     if not argument:
         now = " · ".join(described(chat.options)) or "Nothing is set: the server decides"
-        return f"{now}. There is: {', '.join(OPTIONS)}."
+        return f"{now}. There is: {', '.join((*OF_THE_ROUTER, *OPTIONS))}."
     before = chat.options
     chat.options = with_option(before, argument)
-    _settle(chat)
+    chat.settle()
     name, _, _ = argument.partition(" ")
     now = next((d for d in described(chat.options) if d.startswith(name.casefold())), "")
     said = f"{now or f'{name}: the server decides'}, from the next question on."
@@ -98,21 +100,6 @@ def _chats(app: SollolApp) -> Chats:
 def _in_turn(app: SollolApp, work: object) -> None:
     """Let it go on beside the screen; a bug in it is said."""
     app.run_worker(work, group="chats", description="the work on chats", exit_on_error=False)  # type: ignore[arg-type]
-
-
-def _settle(chat: ChatPanel) -> None:
-    """Keep and show what is set for the chat."""
-    keeper = chat.conversation.keeper
-    if keeper is not None:
-        keeper.settle(chat.session, chat.model_in_use, chat.options, chat.mode, chat.target)
-    _show_setup(chat)
-
-
-def _show_setup(chat: ChatPanel) -> None:
-    from sollol_tui.ui.chat_options import described
-
-    system = ["system prompt"] if chat.session.system else []
-    chat.border_subtitle = content(" · ".join((*system, *described(chat.options))))
 
 
 def _what_to_write(argument: str) -> tuple[Format, str]:
@@ -164,7 +151,7 @@ async def _open(app: SollolApp, chats: Chats, chat_id: str) -> None:
     choice = find_model(chat.models, found.chat.model)
     if choice is not None and choice.is_usable:
         chat.model = choice.name
-    _show_setup(chat)
+    chat.show_setup()
     app.dashboard.show_pane("chat")
 
 
@@ -276,7 +263,7 @@ CHAT_COMMANDS: tuple[Command, ...] = (
     Command(
         "set",
         "Set",
-        "Set temperature, context, keep-alive or think for this chat",
+        "Set mode, temperature, context, keep-alive or think for this chat",
         set_option,
         arguments="[OPTION VALUE]",
         words=("option",),

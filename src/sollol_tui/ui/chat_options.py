@@ -45,7 +45,8 @@ def described(options: ChatOptions) -> list[str]:
 
 def option_choices(_snapshot: ClusterSnapshot) -> tuple[str, ...]:
     """What `/set` can be completed to."""
-    return (*OPTIONS, "think on", "think off", "think auto")
+    modes = (f"mode {word}" for word in ("task", "model", "both", "auto"))
+    return (*OPTIONS, "think on", "think off", "think auto", *modes)
 
 
 def _temperature(value: str) -> float:

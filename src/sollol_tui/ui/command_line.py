@@ -24,13 +24,15 @@ def parse(line: str) -> Parsed | str:
     The longest name wins: `rpc add x` is `rpc add` with `x`, not `rpc` with `add x`. A leading
     `:` or `/` is allowed. Case does not matter in names.
     """
-    words = line.strip().lstrip(":/").split()
+    text = line.strip().lstrip(":/")
+    words = text.split()
     if not words:
         return "Type a command, or Esc to leave."
     for count in range(min(MAX_WORDS, len(words)), 0, -1):
         command = BY_WORD.get(" ".join(words[:count]).casefold())
         if command is not None:
-            return _checked(command, words, count)
+            rest = text.split(None, count)[count:]  # blanks within it stay as they are
+            return _checked(command, words, count, rest[0] if rest else "")
     return _no_such(" ".join(words[:2]), words[0])
 
 
@@ -54,8 +56,7 @@ def _arguments(text: str, snapshot: ClusterSnapshot) -> list[str]:
     return found
 
 
-def _checked(command: Command, words: list[str], count: int) -> Parsed | str:
-    argument = " ".join(words[count:])
+def _checked(command: Command, words: list[str], count: int, argument: str) -> Parsed | str:
     if argument and not command.arguments:
         near = _nearest(" ".join(words[: count + 1]))
         hint = f" Did you mean “{near}”?" if near and near != command.name else ""

@@ -26,6 +26,7 @@ from sollol_tui.ui.chat_commands import CHAT_COMMANDS
 from sollol_tui.ui.command import Command, Run
 from sollol_tui.ui.coordinator_commands import COORDINATOR_COMMANDS
 from sollol_tui.ui.parallel_command import PARALLEL
+from sollol_tui.ui.prompt_commands import PROMPT_COMMANDS
 from sollol_tui.ui.refused import Refused
 
 if TYPE_CHECKING:
@@ -250,7 +251,7 @@ COMMANDS: tuple[Command, ...] = (
         "Nodes",
         "Go to the Ollama nodes",
         _show_pane("nodes"),
-        words=("node list", "node", "ollama"),
+        words=("node list", "ollama"),
     ),
     Command(
         "rpc",
@@ -280,6 +281,7 @@ COMMANDS: tuple[Command, ...] = (
         words=("metrics",),
     ),
     Command(
+    *PROMPT_COMMANDS,
         "chat",
         "Chat",
         "Go to the chat and write",

@@ -31,7 +31,9 @@ from sollol_tui.ui.widgets.pane import Pane
 from sollol_tui.ui.widgets.strip import OneLine
 
 if TYPE_CHECKING:
+    from sollol_tui.core.statistics import Row, Stats
     from sollol_tui.ui.chat.panel import ChatPanel
+    from sollol_tui.ui.widgets.completions import Choice
 
 
 class Panes:
@@ -81,10 +83,17 @@ class Panes:
         setting = self._engine.settings.parallel_answers
         return wants_parallel(setting, recognise(prompt), nodes), nodes
 
+    def _choices(self, text: str) -> Sequence[Choice]:
+        """What the prompt offers for a command that is being typed."""
+        from sollol_tui.ui.prompt_menu import choices_for
+
+        return choices_for(text, self._engine.store.snapshot)
+
     def make_chat(self) -> ChatPanel:
         """The chat in its place. It is a fifth of the screen's cost, so it is not in the first
         frame: its modules are imported here."""
         from sollol_tui.ui.chat.panel import ChatPanel
+        from sollol_tui.ui.prompt_commands import target_words
 
         self.chat = ChatPanel(
             self._engine.ask,
@@ -92,6 +101,8 @@ class Panes:
             ascii_only=self._ascii,
             id="chat",
         )
+        self.chat.menu.source = self._choices
+        self.chat.name_of = lambda url: target_words(self._engine.store.snapshot, url)
         self.chat.conversation.ask_parallel = self._engine.ask_parallel
         self.chat.conversation.wish = self._wish
         if self._engine.chats is not None:

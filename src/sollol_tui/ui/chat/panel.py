@@ -10,23 +10,17 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.message import Message
-from textual.reactive import var
 from textual.timer import Timer
-from textual.widget import Widget
 
-from sollol_tui.core.asks import ChatOptions
-from sollol_tui.core.images import Image, typed_paths
-from sollol_tui.core.state import Mode
-from sollol_tui.ui.chat import sentences
+from sollol_tui.ui.chat.asking import Asking
 from sollol_tui.ui.chat.conversation import Ask, Conversation
-from sollol_tui.ui.chat.models import ModelChoice, best_model, find_model
-from sollol_tui.ui.chat.queue import Question, Queue
+from sollol_tui.ui.chat.models import find_model
+from sollol_tui.ui.chat.queue import Question
 from sollol_tui.ui.chat.session import ChatSession, without_pictures
-from sollol_tui.ui.chat.status import HINT, PICTURE, ChatStatus
-from sollol_tui.ui.messages import CommandGiven, Told
+from sollol_tui.ui.chat.status import HINT, PICTURE
+from sollol_tui.ui.messages import Told
 from sollol_tui.ui.text import Line
 from sollol_tui.ui.theme import painted
-from sollol_tui.ui.widgets.completions import Completions
 from sollol_tui.ui.widgets.prompt import Prompt
 from sollol_tui.ui.widgets.strip import OneLine
 from sollol_tui.ui.widgets.transcript import Transcript
@@ -38,7 +32,7 @@ QUIET_S = 0.6
 """When nothing came for so long, that line goes on by itself: seconds pass."""
 
 
-class ChatPanel(Widget):
+class ChatPanel(Asking):
     """One chat: ask in it, and read.
 
     Args:
@@ -57,12 +51,6 @@ class ChatPanel(Widget):
         Binding("alt+down", "write", "Write", id="chat.write", tooltip="To the prompt", show=False),
     ]
 
-    models: var[tuple[ModelChoice, ...]] = var(())
-    """The models there are (`models.models_of`)."""
-
-    model: var[str] = var("")
-    """The chosen model; empty: none was chosen, and the best one there is answers."""
-
     class Submitted(Message):
         """A question is being asked."""
 
@@ -74,9 +62,6 @@ class ChatPanel(Widget):
     class StopRequested(Message):
         """The answer was stopped by hand."""
 
-    class ModelWanted(Message):
-        """A model is to be picked; the answer goes into `ChatPanel.model`."""
-
     def __init__(
         self,
         ask: Ask,
@@ -87,29 +72,17 @@ class ChatPanel(Widget):
         clock: Callable[[], float] = time.monotonic,
         id: str | None = None,  # noqa: A002 - Textual's word
     ) -> None:
-        super().__init__(id=id)
-        self.set_class(ascii_only, "-ascii", update=False)
-        self.options = ChatOptions()
-        self.mode: Mode | None = None  # the mode in force
-        self.target: str | None = None  # wherever the router sends it
-        self.pictures: tuple[Image, ...] = ()  # that go with the question being written
-        self.queue = Queue(self._show_queue)
+        super().__init__(ascii_only=ascii_only, id=id)
         self.conversation = Conversation(
             ask, conversation=conversation, ascii_only=ascii_only, clock=clock
         )
-        self.prompt = Prompt("Ask the cluster", id="prompt")
-        self.prompt.waiting = self.queue
-        self.prompt.menu = self.menu = Completions(
-            self._offer, ascii_only=ascii_only, id="chat-menu"
-        )
-        self._status = ChatStatus(ascii_only=ascii_only)
         self._clock = clock
         self._shown_s = 0.0
         self._timer: Timer | None = None
         self.set_reactive(ChatPanel.model, wanted_model)
 
     def compose(self) -> ComposeResult:
-        yield from (self.conversation, self._status, self.menu, self.prompt)
+        yield from (self.conversation, self.status, self.menu, self.prompt)
 
     def on_mount(self) -> None:
         self._timer = self.set_interval(STATE_S, self._go_on_saying, pause=True)
@@ -132,23 +105,14 @@ class ChatPanel(Widget):
         """Whether an answer is being written."""
         return self.conversation.is_streaming
 
-    @property
-    def model_in_use(self) -> str:
-        """The model that the next question goes to; empty when there is none."""
-        return best_model(self.models, self.model)
-
     def set_title(self, title: Line) -> None:
         self.border_title = painted(title)
 
-    def focus_prompt(self) -> None:
-        self.prompt.focus()
-
     def new_chat(self) -> None:
         """Forget the conversation and what was set for it, and begin another."""
-        self.options, self.mode, self.target = ChatOptions(), None, None
-        self.queue.clear()
-        self.attach(())
+        self.forget()
         self.conversation.clear()
+        self.show_setup()
         self._rest()
 
     def stop(self) -> None:
@@ -161,11 +125,11 @@ class ChatPanel(Widget):
 
     def submit(self, text: str) -> None:
         """Ask a question; while an answer is written it waits in the queue."""
-        question = Question(text, self.pictures)
+        question = Question(text, self.attached)
         if not self.model_in_use:
             self.prompt.take_back(text)
             self.post_message(self.ModelWanted())
-        elif why := self._blind(question):
+        elif why := self.blind(question):
             self.prompt.take_back(text)
             self.post_message(Told(why, refused=True))
         elif self.is_streaming or self.queue:
@@ -174,13 +138,6 @@ class ChatPanel(Widget):
         else:
             self.attach(())
             self._begin(question)
-
-    def _blind(self, question: Question) -> str:
-        """Why a question with pictures cannot be asked; empty when it can."""
-        choice = find_model(self.models, self.model_in_use)
-        if not question.images or choice is None or choice.sees is not False:
-            return ""
-        return f"Not asked: {sentences.sees_not(choice.name, self.models)} /image none drops it."
 
     def _begin(self, question: Question) -> None:
         model = self.model_in_use
@@ -198,7 +155,7 @@ class ChatPanel(Widget):
         self.conversation.begin(request, question.images)
         if self._timer is not None:
             self._timer.resume()
-        self._show_state()
+        self.show_state()
         self.refresh_bindings()
         self.post_message(self.Submitted(question.text, model))
 
@@ -220,59 +177,44 @@ class ChatPanel(Widget):
         elif not self.is_streaming:
             self._rest()
 
-    # Pictures
+    def go_on_asking(self) -> None:
+        """Let a held queue go on."""
+        self.queue.release()
+        self._ask_next()
 
-    def attach(self, images: tuple[Image, ...]) -> None:
-        """These pictures go with the question in the prompt, no others."""
-        if self.queue.picked is not None:
-            self.queue.keep_images(images)
-        else:
-            self.pictures = images
-            self._show_queue()
-
-    @property
-    def attached(self) -> tuple[Image, ...]:
-        """The pictures that go with the question in the prompt."""
-        picked = self.queue.current
-        return self.pictures if picked is None else picked.images
-
-    def _offer(self, paths: tuple[str, ...]) -> str:
-        choice = find_model(self.models, self.model_in_use)
-        return sentences.offer(paths) if choice is not None and choice.sees else ""
+    def settle(self) -> None:
+        """Something was set for the chat: keep it, show it."""
+        keeper = self.conversation.keeper
+        if keeper is not None:
+            keeper.settle(self.session, self.model_in_use, self.options, self.mode, self.target)
+        self.show_setup()
 
     # What is going on
 
     def _rest(self) -> None:
         if self._timer is not None:
             self._timer.pause()
-        self._show_queue()
-        self._show_state()
+        self.show_waiting()
+        self.show_state()
         self.refresh_bindings()
 
     def _transcript_moved(self) -> None:
         if not self.is_streaming or self._clock() - self._shown_s >= STATE_S:
-            self._show_state()
+            self.show_state()
 
     def _go_on_saying(self) -> None:
         if self._clock() - self._shown_s >= QUIET_S:
-            self._show_state()
+            self.show_state()
 
-    def _show_state(self) -> None:
+    def show_state(self) -> None:
         self._shown_s = now_s = self._clock()
         model = self.model_in_use
         choice = find_model(self.models, model)
-        self._status.show(self.session, self.queue, model, choice, self.transcript.unseen, now_s)
-
-    def _show_queue(self) -> None:
-        if self.is_mounted:
-            self._status.show_queue(self.queue)
-            self._status.show_pictures(self.attached)
-            self._show_state()
-            self.refresh_bindings()
+        self.status.show(self.session, self.queue, model, choice, self.transcript.unseen, now_s)
 
     def watch_models(self) -> None:
         if self.is_mounted and not self.is_streaming:
-            self._show_state()
+            self.show_state()
 
     watch_model = watch_models
 
@@ -283,33 +225,17 @@ class ChatPanel(Widget):
         event.stop()
         self.submit(event.text)
 
-    @on(Prompt.CommandEntered)
-    def give_command(self, event: Prompt.CommandEntered) -> None:
-        event.stop()
-        self.post_message(CommandGiven(event.text[1:].strip()))
-
     @on(Prompt.EnteredNothing)
     def release_queue(self, event: Prompt.EnteredNothing) -> None:
         """Enter in the empty prompt lets held questions go on."""
         event.stop()
-        self.queue.release()
-        self._ask_next()
+        self.go_on_asking()
 
     @on(Prompt.WaitingLeft)
     def leave_waiting(self, event: Prompt.WaitingLeft) -> None:
         """A question of the queue is as it shall be: the queue goes on, if it waited for that."""
         event.stop()
         self._ask_next()
-
-    @on(Prompt.DeletedNothing)
-    def drop_picture(self, event: Prompt.DeletedNothing) -> None:
-        event.stop()
-        self.attach(self.attached[:-1])
-
-    @on(Prompt.PicturesWanted)
-    def want_pictures(self, event: Prompt.PicturesWanted) -> None:
-        event.stop()
-        self.post_message(CommandGiven(f"image {typed_paths(event.paths)}"))
 
     @on(Prompt.ScrollWanted)
     def scroll(self, event: Prompt.ScrollWanted) -> None:
@@ -329,8 +255,7 @@ class ChatPanel(Widget):
         elif event.segment_id == "stop":
             self.stop()
         elif event.segment_id.startswith(PICTURE):
-            number = int(event.segment_id.removeprefix(PICTURE))
-            self.attach((*self.attached[:number], *self.attached[number + 1 :]))
+            self.drop(int(event.segment_id.removeprefix(PICTURE)))
 
     # Keys
 

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import ClassVar
 
 from textual import events
 from textual.binding import Binding, BindingType
-from textual.content import Content
 from textual.message import Message
-from textual.widgets import TextArea
-from textual.widgets.text_area import Edit, EditResult
 
-from sollol_tui.core.images import pasted_paths
-from sollol_tui.core.plain import plain_block
-from sollol_tui.ui.widgets.prompt_parts import Menu, Recall, Waiting
+from sollol_tui.ui.widgets.menu_area import MenuArea, harmless
+from sollol_tui.ui.widgets.prompt_parts import Recall, Waiting
 
 WRITING = Binding.Group("Writing")
 _SEND, _NEW_LINE = ("enter",), ("ctrl+j", "shift+enter")
@@ -25,7 +20,7 @@ _SIGNS = ("/", ":")
 """What begins a command. Doubled it is text: `//etc` asks about /etc."""
 
 
-class Prompt(TextArea):
+class Prompt(MenuArea):
     """A text of one to eight lines. Text from outside is harmless before it is shown."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -92,42 +87,11 @@ class Prompt(TextArea):
         id: str | None = None,  # noqa: A002 - Textual's word
         classes: str | None = None,
     ) -> None:
-        super().__init__(
-            id=id, classes=classes, placeholder=Content(placeholder), highlight_cursor_line=False
-        )
-        self.cursor_blink = False  # it would write to the terminal twice a second, for ever
+        super().__init__(placeholder, id=id, classes=classes)
         self._recall = Recall()
         self._picked = ""  # the text that waits, as it was when it was picked
         self.waiting: Waiting | None = None
         """Questions that wait to be asked: Up in an empty prompt goes through them first."""
-        self.menu: Menu | None = None
-        """Choices for what is being typed."""
-
-    # Its text
-
-    def edit(self, edit: Edit) -> EditResult:
-        """Everything typed or pasted comes through here."""
-        result = super().edit(replace(edit, text=_harmless(edit.text)))
-        if self.menu is not None:
-            self.menu.typed(self.text if self.document.line_count == 1 else "")
-        return result
-
-    def write(self, text: str) -> None:
-        """Replace what stands there; the cursor goes to the end."""
-        if self.menu is not None:
-            self.menu.close()
-        self._put(text)
-
-    def _put(self, text: str) -> None:
-        self.load_text(_harmless(text))
-        self.move_cursor(self.document.end)
-
-    def take_back(self, text: str) -> bool:
-        """Put a text back that could not be used. False when something else was begun meanwhile."""
-        if self.text.strip():
-            return False
-        self.write(text)
-        return True
 
     # Sending
 
@@ -147,16 +111,6 @@ class Prompt(TextArea):
         event.stop()
         event.prevent_default()
 
-    def on_paste(self, event: events.Paste) -> None:
-        """Files that were dropped on the terminal come as their paths."""
-        paths = pasted_paths(event.text)
-        if paths:  # after the text itself, which Textual's own handler puts in
-            self.call_later(self._offer, _harmless(event.text), paths)
-
-    def _offer(self, pasted: str, paths: tuple[str, ...]) -> None:
-        if self.menu is not None:
-            self.menu.offer(self.text, pasted, paths)
-
     def _chose(self, key: str) -> bool:
         """Whether the key was for the menu."""
         menu = self.menu
@@ -166,7 +120,7 @@ class Prompt(TextArea):
         if not by:
             menu.close()
         elif (taken := menu.step(by)) is not None:
-            self._put(taken.text)
+            self.put(taken.text)
             if taken.paths:
                 menu.close()
                 self.post_message(self.PicturesWanted(taken.paths))
@@ -237,7 +191,7 @@ class Prompt(TextArea):
 
     def remember_earlier(self, texts: Sequence[str]) -> None:
         """Texts of earlier runs, oldest first: they come before those of this one."""
-        self._recall.add_earlier([_harmless(text) for text in texts])
+        self._recall.add_earlier([harmless(text) for text in texts])
 
     def action_cursor_up(self, select: bool = False) -> None:
         if self._is_recalling() and not select and self.cursor_location[0] == 0:
@@ -287,8 +241,3 @@ class Prompt(TextArea):
             super().action_cursor_line_end(select)
         else:
             self.post_message(self.ScrollWanted(None))
-
-
-def _harmless(text: str) -> str:
-    """The text as it is sent, too: joiners and tabs stay, control codes and bidi overrides go."""
-    return plain_block(text.replace("\r\n", "\n").replace("\r", "\n"))

@@ -1,0 +1,59 @@
+"""What the prompt offers for a command that is being typed: names, arguments, else its help."""
+
+from __future__ import annotations
+
+from sollol_tui.core.state import ClusterSnapshot
+from sollol_tui.ui.command import Command
+from sollol_tui.ui.command_line import completions, parse
+from sollol_tui.ui.commands import BY_WORD
+from sollol_tui.ui.widgets.completions import Choice
+
+SIGNS = ("/", ":")
+FIRST = ("model", "node", "mode", "image", "system", "set", "new", "sessions", "retry", "queue")
+"""What a chat is about comes first."""
+
+
+def choices_for(text: str, snapshot: ClusterSnapshot) -> list[Choice]:
+    """The choices for a line with its sign; none for a text, or for a doubled sign."""
+    sign, typed = text[:1], text[1:]
+    if sign not in SIGNS or typed[:1] in SIGNS:
+        return []
+    lines = [line for line in completions(typed, snapshot) if line != typed.strip()]
+    lines.sort(key=lambda line: _rank(line, typed))
+    choices = [_choice(sign, line) for line in lines]
+    known = _known(typed)
+    if known is not None:  # what it does stands first; there is nothing to take
+        choices.insert(0, Choice("", _usage(known), known.help))
+    return choices
+
+
+def _rank(line: str, typed: str) -> tuple[bool, int]:
+    """Arguments first; of names, those of a chat."""
+    is_name = line in BY_WORD
+    return is_name, FIRST.index(line) if line in FIRST else len(FIRST)
+
+
+def _choice(sign: str, line: str) -> Choice:
+    command = BY_WORD.get(line)
+    if command is None:
+        return Choice(f"{sign}{line}", line)
+    blank = " " if command.arguments else ""
+    return Choice(
+        f"{sign}{line}{blank}",
+        f"{line} {command.arguments}".strip(),
+        command.help,
+        goes_on=bool(command.arguments),
+    )
+
+
+def _known(typed: str) -> Command | None:
+    """The command that is typed in full."""
+    whole = BY_WORD.get(" ".join(typed.split()).casefold())
+    if whole is not None:
+        return whole
+    parsed = parse(typed)
+    return None if isinstance(parsed, str) else parsed.command
+
+
+def _usage(command: Command) -> str:
+    return f"{command.name} {command.arguments}".strip()
