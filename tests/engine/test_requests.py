@@ -294,16 +294,16 @@ async def test_who_stands_in_for_a_coordinator_that_is_gone_is_said_until_it_is_
         running(settings_for((node.url,), (coordinator.url,), backoff_max_s=0.2)) as engine,
     ):
         engine.choose_mode(Mode.MODEL)
-        await coordinator.stop()
+        coordinator.faults = Faults(refuse=True)
         await until(engine, lambda s: s.coordinators[0].status is not CoordinatorStatus.READY)
         events = await asked(engine, question(big))
         (notice,) = those(events, Notice)
         assert notice.text.endswith(
             f"node {those(events, Routed)[0].decision.name} answers instead."
         )
-        assert "connection refused" in notice.text
+        assert "(stopped" in notice.text
         assert text(events) == "from the node"
-        await coordinator.start()
+        coordinator.faults = Faults()
         await until(engine, lambda s: s.coordinators[0].status is CoordinatorStatus.READY)
         events = await asked(engine, question(big))
         assert text(events) == "from the split model"
