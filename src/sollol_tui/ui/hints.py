@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from textual.screen import Screen
 
 from sollol_tui.ui.keys import PANES
@@ -23,10 +25,17 @@ _FIRST = "help"
 _LAST = "quit.always"
 
 
-def key_hints(screen: Screen[None]) -> tuple[list[Segment], list[Segment]]:
-    """Left and right part of the key line. Help and the way out are always there."""
+def key_hints(
+    screen: Screen[Any], idle: frozenset[str] = frozenset()
+) -> tuple[list[Segment], list[Segment]]:
+    """Left and right part of the key line. Help and the way out are always there.
+
+    Args:
+        idle: commands that are not worth a word, as they would be refused now.
+    """
     left, right = list[Segment](), list[Segment]()
-    for number, key in enumerate(key for key in live_keys(screen) if key.is_hint):
+    hints = (key for key in live_keys(screen) if key.is_hint and key.command not in idle)
+    for number, key in enumerate(hints):
         if key.id == _LAST:
             right.append(_hint(key, KEPT))
         elif key.command == _FIRST:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from textual.binding import ActiveBinding, Binding
 from textual.screen import Screen
@@ -59,7 +59,7 @@ class LiveKey(NamedTuple):
         return self.command or self.id
 
 
-def live_keys(screen: Screen[None]) -> tuple[LiveKey, ...]:
+def live_keys(screen: Screen[Any]) -> tuple[LiveKey, ...]:
     """What the keys do now, those of the focused widget first.
 
     Left out: keys that an input takes as text, and bindings that explain nothing.
@@ -77,6 +77,12 @@ def live_keys(screen: Screen[None]) -> tuple[LiveKey, ...]:
     return tuple(found.values())
 
 
+def key_of(screen: Screen[Any], command: str) -> str:
+    """How the key of a command is written now; empty when it has none."""
+    keys = live_keys(screen)
+    return next((key.names[0] for key in keys if key.command == command), "")
+
+
 def key_name(binding: Binding, display: str) -> str:
     """How a key is written: `^o`, `F1`, `Shift+Tab`, `↑`."""
     if _FUNCTION_KEY.fullmatch(binding.key):
@@ -92,7 +98,7 @@ def is_typed(focused: Widget | None, key: str) -> bool:
     return focused.check_consume_key(key, character)
 
 
-def _live_key(active: ActiveBinding, screen: Screen[None]) -> LiveKey:
+def _live_key(active: ActiveBinding, screen: Screen[Any]) -> LiveKey:
     binding = active.binding
     command = _COMMAND.fullmatch(binding.action)
     return LiveKey(
@@ -106,7 +112,7 @@ def _live_key(active: ActiveBinding, screen: Screen[None]) -> LiveKey:
     )
 
 
-def _group(active: ActiveBinding, screen: Screen[None]) -> str:
+def _group(active: ActiveBinding, screen: Screen[Any]) -> str:
     if active.binding.group and active.binding.group.description:
         return active.binding.group.description
     return ANYWHERE if active.node in (screen, screen.app) else HERE

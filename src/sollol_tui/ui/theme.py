@@ -45,7 +45,8 @@ DEFAULT_THEME = DARK.name
 FIRST_SHEETS = ("base.tcss", "panes.tcss", "dashboard.tcss")
 CHAT_SHEETS = ("chat.tcss",)  # read with the chat, after the first frame
 LATE_SHEETS = ("dialogs.tcss",)  # read with the first dialog
-SHEETS = (*FIRST_SHEETS, *CHAT_SHEETS, *LATE_SHEETS)
+COMPARE_SHEETS = ("compare.tcss",)  # read with the first comparison
+SHEETS = (*FIRST_SHEETS, *CHAT_SHEETS, *LATE_SHEETS, *COMPARE_SHEETS)
 
 
 def stylesheets(*names: str) -> list[str | PurePath]:
