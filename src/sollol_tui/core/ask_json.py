@@ -34,6 +34,8 @@ def ask_json(event: Said) -> dict[str, object]:
                 "loading": event.loading,
                 "progress": _share(event.progress),
                 "phase": event.phase or None,
+                "last_load_s": finite(event.last_load_s),
+                "size_bytes": event.size_bytes,
             }
         case Delta(text):
             return {"event": "delta", "text": text}
@@ -93,6 +95,7 @@ def _finished(event: Finished) -> dict[str, object]:
         "outcome": event.outcome,
         "prompt_tokens": event.usage.prompt_tokens,
         "completion_tokens": event.usage.completion_tokens,
+        "context_tokens": event.usage.context_tokens,
         "ttft_s": finite(event.ttft_s),
         "prefill_tps": finite(event.usage.prefill_tps, 1),
         "decode_tps": finite(event.usage.decode_tps, 1),

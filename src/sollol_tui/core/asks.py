@@ -79,6 +79,7 @@ class Usage(NamedTuple):
     load_s: float | None = None
     cached_tokens: int | None = None
     queue_s: float | None = None  # waited for a slot
+    context_tokens: int | None = None  # that the model is loaded with there
 
 
 # What a server's stream says; made by `core.streams` from lines.
@@ -128,6 +129,7 @@ class Waiting(NamedTuple):
     """Nothing came yet. `loading` tells that the model has to be loaded there first.
 
     `progress` is that of the prompt; while a coordinator comes up, that of its loading in percent.
+    A node does not tell how far it has loaded: only how long it took the last time is known.
     """
 
     position: int  # requests of ours before this one at that target
@@ -135,6 +137,8 @@ class Waiting(NamedTuple):
     loading: bool
     progress: Progress | None = None
     phase: str = ""  # of the coordinator that comes up for it, see `core.lifecycle.Phase`
+    last_load_s: float | None = None  # loading that model there took so long the last time
+    size_bytes: int | None = None  # of the model whose loading `progress` tells
 
 
 class Delta(NamedTuple):

@@ -116,6 +116,7 @@ def with_figures(message: KeptMessage, text: str) -> KeptMessage:
             wire.number(usage.get("load_s")),
             wire.count(usage.get("cached_tokens")),
             wire.number(usage.get("queue_s")),
+            wire.count(usage.get("context_tokens")),
         ),
         ttft_s=wire.number(found.get("ttft_s")),
         total_s=wire.number(found.get("total_s")) or 0.0,

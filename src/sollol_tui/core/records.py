@@ -22,6 +22,7 @@ class Measured(NamedTuple):
     answers: int = 0
     failures: int = 0
     failed_at_s: float | None = None
+    last_load_s: float | None = None  # of the last time that it was loaded
 
 
 def after_answer(
@@ -40,13 +41,17 @@ def after_answer(
         load_s=_averaged(known.load_s, load_s if cold else None),
         measured_at_s=at_s,
         answers=known.answers + 1,
+        last_load_s=load_s if cold else known.last_load_s,
     )
 
 
 def after_old_load(known: Measured, load_s: float | None) -> Measured:
     """The record after an answer of long ago: speed changes with load, loading hardly does."""
     cold = load_s is not None and load_s > COLD_S
-    return known._replace(load_s=_averaged(known.load_s, load_s if cold else None))
+    return known._replace(
+        load_s=_averaged(known.load_s, load_s if cold else None),
+        last_load_s=load_s if cold else known.last_load_s,
+    )
 
 
 def after_failure(known: Measured, at_s: float) -> Measured:

@@ -46,6 +46,8 @@ JUST_BETTER_S = 0.01
 _EMBEDS = re.compile(r"(?:^|[-_/ ])(?:nomic-|jina-)?(?:bert|embed)", re.IGNORECASE)
 
 NO_RECORD = Measured()
+SEES = "vision"  # what Ollama calls it (types/model/capability.go)
+BLIND = "does not see images"
 FITS_NO_NODE = "fits no single node's memory"
 
 
@@ -177,10 +179,14 @@ def _node_refusal(
         return "drained"
     if mode is Mode.OFF and now.snapshot.pinned and now.snapshot.pinned != node.url:
         return "mode off: another node is pinned"
-    return _model_refusal(model)
+    return _model_refusal(model, _has_images(request))
 
 
-def _model_refusal(model: NodeModel | None) -> str | None:
+def _has_images(request: AskRequest) -> bool:
+    return any(message.images for message in request.messages)
+
+
+def _model_refusal(model: NodeModel | None, has_images: bool) -> str | None:
     if model is None:
         return "does not have the model"
     if model.remote_host:
@@ -189,6 +195,8 @@ def _model_refusal(model: NodeModel | None) -> str | None:
         return f"cannot chat: {', '.join(model.capabilities)} only"
     if not model.capabilities and _EMBEDS.search(f"{model.name} {model.family}"):
         return "cannot chat: an embedding model by its name"
+    if has_images and model.capabilities and SEES not in model.capabilities:
+        return BLIND
     return None
 
 
@@ -210,7 +218,7 @@ def _coordinator_refusal(
         return f"{coordinator.status}" + (f": {coordinator.fault}" if coordinator.fault else "")
     if not serves(coordinator, request.model):
         return f"serves {coordinator.model or 'another model'}"
-    return None
+    return BLIND if _has_images(request) and coordinator.sees is False else None
 
 
 def _node_place(

@@ -68,4 +68,12 @@ async def until_back(
 def waiting(state: CoordinatorState, age_s: float) -> Waiting:
     """What is said while a coordinator comes up."""
     done = None if state.progress is None else Progress(int(state.progress * PERCENT), PERCENT)
-    return Waiting(0, age_s, loading=True, progress=done, phase=state.phase or Phase.PROBING)
+    return Waiting(
+        0,
+        age_s,
+        loading=True,
+        progress=done,
+        phase=state.phase or Phase.PROBING,
+        last_load_s=state.expected_s,
+        size_bytes=state.plan.model_bytes if state.plan is not None else state.model_bytes,
+    )

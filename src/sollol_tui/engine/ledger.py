@@ -109,6 +109,11 @@ class Ledger:
             self._statistics = Statistics(self.samples, now_s)
         return self._statistics.stats(now_s, window_s)
 
+    def last_load_s(self, target: str, model: str) -> float | None:
+        """How long loading that model took there the last time; None when that is not known."""
+        record = self.records.get((target, model_key(model)))
+        return record.last_load_s if record is not None else None
+
     def affinity(self, conversation: str, now_s: float) -> str | None:
         """The target that the conversation used last, while that is not too long ago."""
         target, at_s = self._conversations.get(conversation, (None, 0.0))

@@ -26,6 +26,7 @@ from sollol_tui.core.asks import (
     Token,
     Waiting,
 )
+from sollol_tui.core.contexts import context_of
 from sollol_tui.core.events import RequestClaimed, RequestEnded, RequestMoved
 from sollol_tui.core.faults import Fault, FaultKind
 from sollol_tui.core.patience import first_token_limit_s, is_cold, others_moved_at_s
@@ -241,7 +242,13 @@ class Requests:
         ahead = sum(
             r.target == attempt.target and r.id != attempt.id for r in self._store.snapshot.requests
         )
-        return Waiting(ahead, age_s, self._is_cold(attempt), attempt.progress)
+        return Waiting(
+            ahead,
+            age_s,
+            self._is_cold(attempt),
+            attempt.progress,
+            last_load_s=self._ledger.last_load_s(attempt.target, attempt.decision.model),
+        )
 
     def _is_cold(self, attempt: Attempt) -> bool:
         wanted = attempt.answer.request.options.context_tokens
@@ -279,7 +286,10 @@ class Requests:
         answer, usage = attempt.answer, end.usage
         if usage.decode_tps is None:
             usage = usage._replace(decode_tps=attempt.meter.decode_tps)
-        if answer.tokens and usage.completion_tokens is not None:
+        if not answer.tokens:
+            context = context_of(self._store.snapshot, attempt.target, attempt.decision.model)
+            usage = usage._replace(context_tokens=context)
+        elif usage.completion_tokens is not None:  # the prompt held what others wrote, too
             usage = usage._replace(completion_tokens=usage.completion_tokens + answer.tokens)
         outcome: Literal["complete", "length"] = "length" if end.reason == "length" else "complete"
         first_at_s = answer.first_token_at_s

@@ -7,12 +7,11 @@ from collections.abc import Callable
 
 from sollol_tui.core.faults import Fault
 from sollol_tui.core.ids import same_model
-from sollol_tui.core.routing import serves
+from sollol_tui.core.routing import SEES, serves
 from sollol_tui.core.state import ClusterSnapshot, NodeState, NodeStatus
 from sollol_tui.io import ollama
 from sollol_tui.io.http import Http, Server
 
-SEES = "vision"
 ASK_S = 3.0
 
 

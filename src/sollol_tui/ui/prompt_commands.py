@@ -174,7 +174,7 @@ PROMPT_COMMANDS: tuple[Command, ...] = (
     Command(
         "node",
         "Node of this chat",
-        "Let one node or coordinator answer this chat; auto: the router chooses",
+        "Who answers this chat; auto: the router chooses",
         pin_node,
         arguments="[NODE|auto]",
         choices=answerer_choices,
@@ -182,7 +182,7 @@ PROMPT_COMMANDS: tuple[Command, ...] = (
     Command(
         "image",
         "Image",
-        "Send images with the question, to a model that sees; none drops them",
+        "Send images with the question; none drops them",
         send_images,
         arguments="[PATH…|none]",
         words=("images", "add image"),
@@ -191,7 +191,7 @@ PROMPT_COMMANDS: tuple[Command, ...] = (
     Command(
         "queue",
         "Waiting questions",
-        "Change a question that waits; go: ask on; clear: forget them",
+        "Change a question that waits; go on; clear all",
         change_queue,
         arguments="[NUMBER|go|clear]",
         choices=_queue_choices,

@@ -19,12 +19,19 @@ def choices_for(text: str, snapshot: ClusterSnapshot) -> list[Choice]:
     if sign not in SIGNS or typed[:1] in SIGNS:
         return []
     lines = [line for line in completions(typed, snapshot) if line != typed.strip()]
+    lines = [line for line in lines if _is_best(line, lines)]
     lines.sort(key=lambda line: _rank(line, typed))
     choices = [_choice(sign, line) for line in lines]
     known = _known(typed)
     if known is not None:  # what it does stands first; there is nothing to take
         choices.insert(0, Choice("", _usage(known), known.help))
     return choices
+
+
+def _is_best(line: str, lines: list[str]) -> bool:
+    """Whether it is no other word for a command whose own name is among the lines."""
+    command = BY_WORD.get(line)
+    return command is None or command.name == line or command.name not in lines
 
 
 def _rank(line: str, typed: str) -> tuple[bool, int]:

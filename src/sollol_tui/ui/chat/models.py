@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from sollol_tui.core.ids import COORDINATOR_PORT, OLLAMA_PORT, model_key, short_name
+from sollol_tui.core.routing import SEES
 from sollol_tui.core.state import (
     ClusterSnapshot,
     CoordinatorState,
@@ -16,9 +17,6 @@ from sollol_tui.core.state import (
 )
 
 _GONE = (NodeStatus.DOWN, NodeStatus.UNAUTHORIZED)
-SEES = "vision"
-"""What Ollama calls it (types/model/capability.go)."""
-
 _SERVING = (CoordinatorStatus.READY, CoordinatorStatus.LOADING, CoordinatorStatus.STARTING)
 
 

@@ -15,7 +15,8 @@ from sollol_tui.ui.widgets.looks import Looks
 from sollol_tui.ui.widgets.prompt_parts import Taken
 
 ROWS = 7  # choices at a time
-MOST_LABEL_CELLS = 30
+MOST_LABEL_CELLS = 24
+MOST_BARE_CELLS = 70  # where nothing is said about any of them
 
 
 class Choice(NamedTuple):
@@ -117,7 +118,8 @@ class Completions(Static):
 
     def _lines(self, first: int, end: int) -> list[Line]:
         shown = self._choices[first:end]
-        cells = min(MOST_LABEL_CELLS, max(width(clean(choice.label)) for choice in shown))
+        labels = [width(clean(choice.label)) for choice in shown if choice.about]
+        cells = min(MOST_LABEL_CELLS, max(labels)) if labels else MOST_BARE_CELLS
         lines = [
             _line(choice, cells, is_chosen=at == self._chosen)
             for at, choice in enumerate(shown, start=first)
@@ -130,5 +132,10 @@ class Completions(Static):
 
 def _line(choice: Choice, cells: int, *, is_chosen: bool) -> Line:
     mark = ("▌ " if is_chosen else "  ", "accent")
-    label = clean(choice.label) if width(clean(choice.label)) > cells else fit(choice.label, cells)
-    return (mark, (label, "bold" if is_chosen else ""), (f"   {clean(choice.about)}", "muted"))
+    if not choice.text and not choice.paths:  # it only says what is being typed
+        return (mark, (clean(choice.label), "head"), (f"   {clean(choice.about)}", "muted"))
+    return (
+        mark,
+        (fit(choice.label, cells), "bold" if is_chosen else ""),
+        (f"   {clean(choice.about)}", "muted"),
+    )
