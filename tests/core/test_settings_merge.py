@@ -65,6 +65,20 @@ def test_a_bare_url_keeps_what_the_file_tells_of_the_same_node() -> None:
     assert sources(resolved)["nodes[0]"] == "config.toml, SOLLOL_TUI_NODES"
 
 
+def test_a_bare_url_keeps_how_a_coordinator_is_run_and_that_is_shown() -> None:
+    table = {"url": "127.0.0.1:1", "model": "m:1", "backends": ["a"], "context_tokens": 512}
+    resolved = merge(
+        [
+            state("coordinators", [{**table, "start": True}], "config.toml", "config"),
+            state("coordinators", ["127.0.0.1:1"], "--coordinator", "flag"),
+        ]
+    )
+    (coordinator,) = resolved.settings.coordinators
+    assert (coordinator.model, coordinator.start, coordinator.source) == ("m:1", True, "flag")
+    shown = next(o.shown_value for o in resolved.origins if o.key == "coordinators[0]")
+    assert shown == "http://127.0.0.1:1  start  model=m:1  backends=a:50052  context_tokens=512"
+
+
 def test_localhost_is_looked_at_unless_it_is_named_or_unwanted() -> None:
     assert nodes(merge([])) == [("http://127.0.0.1:11434", "localhost")]
     named = merge([state("nodes", ["http://localhost:11434"], "config.toml", "config")])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import pytest
 
 from sollol_tui.core.ids import parse_backend_address, parse_coordinator_url, parse_node_url
@@ -119,6 +121,44 @@ def test_coordinators_and_backends_have_their_own_usual_ports() -> None:
         CoordinatorSetting(parse_coordinator_url("http://box:18080")),
     )
     assert read_value("backends", ["box"]) == (BackendSetting(parse_backend_address("box:50052")),)
+
+
+def own_coordinator(table: dict[str, object]) -> CoordinatorSetting:
+    read = cast("tuple[CoordinatorSetting, ...]", read_value("coordinators", [table]))
+    return read[0]
+
+
+def test_a_coordinator_of_this_machine_may_say_how_it_is_run() -> None:
+    table = {
+        "url": "127.0.0.1:18081",
+        "start": "yes",
+        "model": "llama3",
+        "backends": ["a", "b:5"],
+        "context_tokens": 4096,
+    }
+    read = own_coordinator(table)
+    assert read.says_how
+    assert (read.start, read.model, read.context_tokens) == (True, "llama3:latest", 4096)
+    assert read.backends == ("a:50052", "b:5")
+    alone = own_coordinator({"url": "", "backends": []})
+    assert (alone.backends, alone.says_how) == ((), True), "this machine alone is said too"
+
+
+@pytest.mark.parametrize(
+    ("more", "problem"),
+    [
+        ({"url": "10.0.0.9", "model": "m"}, "[0].model: is only for one that listens on this"),
+        ({"url": "10.0.0.9", "start": True}, "[0].start: is only for one that listens on this"),
+        ({"url": "", "start": "maybe"}, "[0].start: wants true or false"),
+        ({"url": "", "backends": ["a b"]}, "[0].backends[0]: 'a b' is not a host name"),
+        ({"url": "", "context_tokens": 0}, "[0].context_tokens: wants a whole number"),
+        ({"url": "", "modle": "x"}, "[0].modle: unknown key; did you mean 'model'?"),
+    ],
+)
+def test_a_wrong_way_to_run_one_is_told_with_its_place(
+    more: dict[str, object], problem: str
+) -> None:
+    assert problem_of("coordinators", [more]).startswith(f"coordinators{problem}")
 
 
 @pytest.mark.parametrize(

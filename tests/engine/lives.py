@@ -20,11 +20,13 @@ from tests.engine.support import PATIENCE_S, until
 
 
 class Life:
-    """Follows the coordinator that the engine looks after itself."""
+    """Follows a coordinator that the engine looks after itself: the usual one, or another."""
 
-    def __init__(self, engine: Engine, within_s: float = PATIENCE_S) -> None:
+    def __init__(
+        self, engine: Engine, within_s: float = PATIENCE_S, url: str | None = None
+    ) -> None:
         self.engine = engine
-        self.url = engine.coordinator_url
+        self.url = url or engine.coordinator_url
         self.states: list[CoordinatorState] = []
         self._within_s = within_s
         engine.store.listeners.append(self._note)

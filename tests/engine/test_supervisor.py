@@ -7,8 +7,8 @@ import hashlib
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -28,7 +28,6 @@ from sollol_tui.core.asks import (
 )
 from sollol_tui.core.ids import (
     BackendAddress,
-    parse_backend_address,
     parse_coordinator_url,
     port_of,
     same_model,
@@ -36,11 +35,9 @@ from sollol_tui.core.ids import (
 from sollol_tui.core.lifecycle import Phase
 from sollol_tui.core.orders import Order
 from sollol_tui.core.problems import Cause
-from sollol_tui.core.settings import BackendSetting, CoordinatorSetting, Settings
 from sollol_tui.core.state import (
     BackendStatus,
     ClusterSnapshot,
-    CoordinatorState,
     CoordinatorStatus,
     Mode,
     Owner,
@@ -50,99 +47,18 @@ from sollol_tui.engine import launch
 from sollol_tui.engine.engine import Engine
 from sollol_tui.engine.launch import Launch
 from sollol_tui.engine.requests import MAX_COMEBACKS
-from sollol_tui.io import host_look, log_file, process, runs
+from sollol_tui.io import host_look, log_file, runs
 from sollol_tui.io.process import ProcessId, is_same
 from tests import fakes
-from tests.core.make_gguf import gguf, llama_fields, llama_tensors
 from tests.engine.fake_llama_server import goes, install
-from tests.engine.lives import Life, living
+from tests.engine.lives import Life
+from tests.engine.place import HOST, Place, life, served
 from tests.engine.support import until
 from tests.engines.store import make_store
 
-HOST = "127.0.0.1"
 SLOW = "more = ['--load-s', '600']"
 CRASH = "print('something broke', flush=True); sys.exit(7)"
 HANG = "signal.pause()"
-
-
-class Place:
-    """Where a coordinator can run: a program, a model, a port, a directory for what is kept."""
-
-    def __init__(self, tmp_path: Path) -> None:
-        self.program = install(tmp_path / "bin")
-        self.model = tmp_path / "model.gguf"
-        self.model.write_bytes(gguf(llama_fields(), llama_tensors()))
-        self.port = _free_port()
-        self.state_dir = tmp_path / "state"
-        self.url = parse_coordinator_url(f"{HOST}:{self.port}")
-
-    def settings(self, *backends: str, **changes: object) -> Settings:
-        settings = Settings(
-            coordinators=(CoordinatorSetting(self.url),),
-            backends=tuple(BackendSetting(parse_backend_address(b)) for b in backends),
-            redis_url="",
-            look_at_localhost=False,
-            read_sollol_files=False,
-            poll_interval_s=0.1,
-            timeout_s=1.0,
-            context_tokens=512,
-            llama_server=str(self.program),
-            threshold_parameters=1.0,
-        )
-        return settings._replace(**changes)  # type: ignore[arg-type]
-
-    @property
-    def order(self) -> Order:
-        return Order(str(self.model))
-
-    @property
-    def log(self) -> Path:
-        return runs.log_path(self.state_dir, self.port)
-
-    def servers(self) -> list[psutil.Process]:
-        """The processes that this place's program has become, alive or zombies."""
-        found = []
-        for running in psutil.process_iter():
-            with suppress(psutil.Error):
-                dead = running.status() == psutil.STATUS_ZOMBIE and running.ppid() == os.getpid()
-                if dead or str(self.model) in running.cmdline():
-                    found.append(running)
-        return found
-
-
-def _free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind((HOST, 0))
-        return int(sock.getsockname()[1])
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
-    made = Place(tmp_path)
-    yield made
-    left = made.servers()
-    for one in left:
-        one.kill()
-    assert not left, "whatever a test does, nothing stays behind"
-
-
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Waits between tries are as short as can be; the quarantine is as long as ever."""
-    monkeypatch.setattr(lifecycle, "BACKOFF_FIRST_S", 0.01)
-    monkeypatch.setattr(process, "FIRST_WAIT_S", 0.2)
-
-
-async def served(lived: Life, place: Place) -> CoordinatorState:
-    await lived.engine.start_coordinator(place.order)
-    return await lived.until_ready()
-
-
-@asynccontextmanager
-async def life(place: Place, *backends: DemoBackend, **changes: object) -> AsyncIterator[Life]:
-    settings = place.settings(*(b.address for b in backends), **changes)
-    async with living(settings, place.state_dir) as lived:
-        yield lived
 
 
 # Starting

@@ -164,11 +164,15 @@ def test_paths_in_the_file_start_at_the_file_and_know_the_home_directory() -> No
     path = written(
         "model_path = 'm.gguf'\nollama_models = '~/models'\n"
         "[[nodes]]\nurl = 'https://a'\nca_file = 'ca.pem'\n"
+        "[[coordinators]]\nurl = '127.0.0.1:1'\nmodel = './n.gguf'\n"
+        "[[coordinators]]\nurl = '127.0.0.1:2'\nmodel = 'a/b:7b'\n"
     )
     settings = load_settings({}).settings
     assert settings.model_path == str(path.parent / "m.gguf")
     assert settings.ollama_models == str(home() / "models")
     assert settings.nodes[0].ca_file == str(path.parent / "ca.pem")
+    models = [c.model for c in settings.coordinators]
+    assert models == [str(path.parent / "n.gguf"), "a/b:7b"]
     env = {"SOLLOL_MODEL_PATH": "~/other.gguf"}
     assert load_settings(env).settings.model_path == str(home() / "other.gguf")
 

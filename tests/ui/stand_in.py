@@ -75,9 +75,10 @@ class StillEngine(Engine):
         self.planned = Planned(None, (), True)
         self.refusal = ""
         self.owns = False
+        self.places = (parse_coordinator_url("127.0.0.1"),)
         self.stays: bool | None = None
-        self.log: LogFile | None = None
         self.sight: bool | None = None
+        self.log: LogFile | None = None
         self.still_here = StillHere(self.calls)
         self.store.log("info", "app", "", "first entry")
         if snapshot is not None:
@@ -104,42 +105,59 @@ class StillEngine(Engine):
             yield event
         await asyncio.Event().wait()
 
-    # The coordinator
     async def sees(self, model: str) -> bool | None:
         self.calls.append(("sees", model))
         return self.sight
 
+    # The coordinator
 
     async def first_look(self) -> ClusterSnapshot:
         return self.store.snapshot
 
     @property
     def coordinator_url(self) -> CoordinatorUrl:
-        return parse_coordinator_url("127.0.0.1")
+        return self.places[0]
 
-    async def plan_coordinator(self, order: Order) -> Planned:
-        self.calls.append(("plan", order.model))
+    @property
+    def coordinator_urls(self) -> tuple[CoordinatorUrl, ...]:
+        return self.places
+
+    def place_of(self, model: str) -> CoordinatorUrl:
+        return self.places[0]
+
+    async def plan_coordinator(self, order: Order, url: str | None = None) -> Planned:
+        self.calls.append(("plan", order.model, *self._elsewhere(url)))
         return self.planned
 
-    async def start_coordinator(self, order: Order) -> None:
-        self.calls.append(("start", order.model))
+    async def start_coordinator(self, order: Order, url: str | None = None) -> None:
+        self.calls.append(("start", order.model, *self._elsewhere(url)))
         if self.refusal:
             raise ValueError(self.refusal)
 
-    async def stop_coordinator(self) -> None:
+    async def start_wanted(self) -> None:
+        self.calls.append(("start wanted",))
+
+    async def stop_coordinator(self, url: str | None = None) -> None:
+        self.calls.append(("stop", *self._elsewhere(url)))
+
+    async def stop_coordinators(self) -> None:
         self.calls.append(("stop",))
 
-    def retry_coordinator(self) -> None:
-        self.calls.append(("retry",))
+    def retry_coordinator(self, url: str | None = None) -> None:
+        self.calls.append(("retry", *self._elsewhere(url)))
+
+    def _elsewhere(self, url: str | None) -> tuple[str, ...]:
+        """The URL, where it is not that of the usual coordinator."""
+        return (url,) if url not in (None, self.places[0]) else ()
 
     @property
     def owns_coordinator(self) -> bool:
         return self.owns
 
-    def leave_coordinator(self, stays: bool) -> None:
+    def leave_coordinator(self, stays: bool, found_stay: bool | None = None) -> None:
         self.stays = stays
 
-    def coordinator_log(self) -> LogFile | None:
+    def coordinator_log(self, url: str | None = None) -> LogFile | None:
         return self.log
 
     @property

@@ -107,6 +107,11 @@ def host_of(url_or_address: str) -> str:
     return urlsplit(text).hostname or url_or_address
 
 
+def is_loopback(host: str) -> bool:
+    """Whether a host part means the machine itself."""
+    return host.startswith("127.") or host in {"::1", "localhost"}
+
+
 def port_of(url_or_address: str) -> int | None:
     """The port of a URL or of `host:port`, or None when none is written."""
     text = url_or_address if "://" in url_or_address else f"//{url_or_address}"

@@ -13,14 +13,19 @@ from typing import NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 from sollol_tui.core import wire
-from sollol_tui.core.ids import host_of, parse_backend_address, parse_node_url, port_of
+from sollol_tui.core.ids import (
+    host_of,
+    is_loopback,
+    parse_backend_address,
+    parse_node_url,
+    port_of,
+)
 from sollol_tui.core.registry_events import Origin, place_of
 from sollol_tui.core.registry_mark import LISTS, MARK, is_of
 from sollol_tui.core.registry_shapes import (
     COORDINATOR_STAND_IN,
     SOURCE,
     backend_text,
-    is_loopback,
     node_text,
 )
 from sollol_tui.core.state import BackendStatus, ClusterSnapshot, NodeState, NodeStatus

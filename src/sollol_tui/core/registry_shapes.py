@@ -11,7 +11,7 @@ from itertools import zip_longest
 from typing import NamedTuple
 
 from sollol_tui.core import units, wire
-from sollol_tui.core.ids import host_of, parse_backend_address, parse_node_url
+from sollol_tui.core.ids import host_of, is_loopback, parse_backend_address, parse_node_url
 from sollol_tui.core.plain import plain_line
 from sollol_tui.core.registry_mark import without_own
 from sollol_tui.core.reports import FoundBackend, FoundNode
@@ -165,11 +165,6 @@ def shortened(notes: tuple[str, ...]) -> tuple[str, ...]:
     if len(notes) <= MAX_NOTES:
         return notes
     return (*notes[:MAX_NOTES], f"and {len(notes) - MAX_NOTES} more values that cannot be read")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host part means the machine itself."""
-    return host.startswith("127.") or host in {"::1", "localhost"}
 
 
 def devices_told(document: Mapping[str, object]) -> str:

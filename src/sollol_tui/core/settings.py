@@ -22,13 +22,26 @@ class NodeSetting(NamedTuple):
 
 
 class CoordinatorSetting(NamedTuple):
-    """A llama-server by hand: `[[coordinators]]` in the file."""
+    """A llama-server by hand: `[[coordinators]]` in the file.
+
+    One on this host that says how it is to be run is ours; others are watched and used.
+    """
 
     url: CoordinatorUrl
     name: str = ""
     headers: Headers = ()
     ca_file: str = ""
     source: str = "config"
+    start: bool = False  # with the screen
+    model: str = ""  # a name or a path; empty: the one that is asked for
+    backends: tuple[BackendAddress, ...] | None = None  # None: all that are free
+    context_tokens: int | None = None  # None: as the others
+
+    @property
+    def says_how(self) -> bool:
+        """Whether it says how it is to be run."""
+        said = self.backends is not None or self.context_tokens is not None
+        return self.start or bool(self.model) or said
 
 
 class BackendSetting(NamedTuple):

@@ -9,7 +9,8 @@ MEANINGS: dict[str, str] = {
     "nodes": "Ollama servers: a list of URLs, or [[nodes]] tables with url, name, headers, "
     "api_key, weight, ca_file.",
     "coordinators": "llama-servers: a list of URLs, or [[coordinators]] tables with url, name, "
-    "headers, api_key, ca_file.",
+    "headers, api_key, ca_file; of those that are run here also start, model, backends, "
+    "context_tokens.",
     "backends": "RPC backends (ggml-rpc-server): a list of host:port.",
     "redis_url": 'The Redis that SOLLOL clusters register in; "off" for none.',
     "mode": "How requests are spread: task, model, both or off; not set: as in the last run.",
@@ -30,7 +31,7 @@ MEANINGS: dict[str, str] = {
     "model_path": "A GGUF file for the coordinator; not set: found through Ollama's store.",
     "context_tokens": "The coordinator's context.",
     "ollama_models": "Where Ollama keeps its models; not set: where it usually does.",
-    "theme": "The colours; not set: sollol-dark.",
+    "theme": "The colours; not set: those chosen last, at first sollol-dark.",
     "mouse": "Whether the mouse does anything.",
     "ascii": "Use no characters beyond ASCII to draw.",
     "read_only": "Look and chat only: nothing is started, stopped or changed.",
@@ -84,6 +85,13 @@ _TABLES = """\
 #url = "http://10.0.0.9:18080"
 #name = "big one"
 #api_key = { file = "llama-server.key" }
+
+#[[coordinators]]
+#url = "http://127.0.0.1:18081"
+#model = "llama3.3:70b"
+#backends = ["10.0.0.3", "10.0.0.4:50053"]
+#context_tokens = 16384
+#start = true
 """
 
 

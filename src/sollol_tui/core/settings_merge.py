@@ -180,6 +180,18 @@ def _origins(
             yield Origin(f"{key}[{index}]", _shown_target(target), ", ".join(group.said_by[name]))
 
 
+def _shown_run(target: CoordinatorSetting) -> Iterable[str]:
+    """How one of ours is to be run."""
+    if target.start:
+        yield "start"
+    if target.model:
+        yield f"model={plain_line(target.model)}"
+    if target.backends is not None:
+        yield f"backends={','.join(target.backends) or 'none'}"
+    if target.context_tokens is not None:
+        yield f"context_tokens={target.context_tokens}"
+
+
 def _shown_target(target: TargetSetting) -> str:
     """A target in one line: its place, then what is not as usual; header values are hidden."""
     parts = [plain_line(target[0])]
@@ -189,4 +201,6 @@ def _shown_target(target: TargetSetting) -> str:
         parts += [f"ca_file={plain_line(target.ca_file)}"] if target.ca_file else []
     if isinstance(target, NodeSetting) and target.weight != 1.0:
         parts.append(f"weight={target.weight:g}")
+    if isinstance(target, CoordinatorSetting):
+        parts += _shown_run(target)
     return "  ".join(parts)

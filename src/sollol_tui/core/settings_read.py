@@ -12,6 +12,9 @@ from typing import TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 from sollol_tui.core.ids import (
+    BackendAddress,
+    host_of,
+    is_loopback,
     parse_backend_address,
     parse_coordinator_url,
     parse_model_name,
@@ -31,7 +34,8 @@ Reader: TypeAlias = Callable[[object], object]
 Parsed = TypeVar("Parsed")
 
 NODE_KEYS = ("url", "name", "headers", "api_key", "weight", "ca_file")
-COORDINATOR_KEYS = ("url", "name", "headers", "api_key", "ca_file")
+_RUN_KEYS = ("start", "model", "backends", "context_tokens")
+COORDINATOR_KEYS = ("url", "name", "headers", "api_key", "ca_file", *_RUN_KEYS)
 
 _YES = ("1", "true", "yes", "on")
 _NO = ("0", "false", "no", "off")
@@ -249,12 +253,26 @@ def _node(raw: object) -> NodeSetting:
 
 def _coordinator(raw: object) -> CoordinatorSetting:
     table = _table(raw, COORDINATOR_KEYS)
-    return CoordinatorSetting(
+    read = CoordinatorSetting(
         url=_part(table, "url", lambda value: parse_coordinator_url(_text(value))),
         name=_part(table, "name", _text) if "name" in table else "",
         headers=_all_headers(table),
         ca_file=_part(table, "ca_file", _text) if "ca_file" in table else "",
+        start=_part(table, "start", _yes_or_no) if "start" in table else False,
+        model=_part(table, "model", _model) if "model" in table else "",
+        backends=_part(table, "backends", _own_backends) if "backends" in table else None,
+        context_tokens=_part(table, "context_tokens", _TOKENS)
+        if "context_tokens" in table
+        else None,
     )
+    said = next((key for key in _RUN_KEYS if key in table), "")
+    if read.says_how and not is_loopback(host_of(read.url)):
+        raise BadValueError("is only for one that listens on this machine (127.0.0.1)", f".{said}")
+    return read
+
+
+def _own_backends(raw: object) -> tuple[BackendAddress, ...]:
+    return _each(raw, _BACKEND_LIST, lambda entry: parse_backend_address(_text(entry)))
 
 
 def _backend(raw: object) -> BackendSetting:
@@ -264,6 +282,7 @@ def _backend(raw: object) -> BackendSetting:
 _WEIGHT = _number(0.01, 1000, "a number from 0.01 to 1000")
 _SECONDS = _number(0.1, 86400, "a number of seconds from 0.1 to 86400")
 _TIMES = _whole(1, 100, "a whole number from 1 to 100")
+_TOKENS = _whole(1, 100_000_000, "a whole number of tokens, 1 or more")
 _NODE_LIST = 'a list of URLs or of tables: [[nodes]] with url = "http://host:11434"'
 _COORDINATOR_LIST = 'a list of URLs or of tables: [[coordinators]] with url = "http://host:18080"'
 _BACKEND_LIST = 'a list of addresses: ["host:50052"]'
@@ -298,7 +317,7 @@ READERS: dict[str, Reader] = {
     "token_gap_limit_s": _SECONDS,
     "model": _model,
     "model_path": _text,
-    "context_tokens": _whole(1, 100_000_000, "a whole number of tokens, 1 or more"),
+    "context_tokens": _TOKENS,
     "ollama_models": _text,
     "theme": _text,
     "mouse": _yes_or_no,

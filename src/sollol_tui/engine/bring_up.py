@@ -8,10 +8,12 @@ from contextlib import aclosing
 from sollol_tui.core.asks import AskEvent, AskRequest, Notice
 from sollol_tui.core.ids import same_model
 from sollol_tui.core.orders import Order
+from sollol_tui.core.places import place_for
 from sollol_tui.core.routing import Circumstances, serves, wants_coordinator
 from sollol_tui.core.settings import Settings
 from sollol_tui.core.state import ClusterSnapshot, CoordinatorState, CoordinatorStatus
 from sollol_tui.engine.comeback import is_coming, until_back
+from sollol_tui.engine.places import Places
 from sollol_tui.engine.store import Store
 from sollol_tui.engine.supervisor import Supervisor
 
@@ -19,7 +21,7 @@ _AT_REST = {CoordinatorStatus.UNKNOWN, CoordinatorStatus.STOPPED}
 
 
 async def bring_up(
-    request: AskRequest, supervisor: Supervisor, store: Store, settings: Settings
+    request: AskRequest, places: Places, store: Store, settings: Settings
 ) -> AsyncGenerator[AskEvent, None]:
     """Wait for a coordinator that serves the request's model, starting one where none runs.
 
@@ -28,18 +30,44 @@ async def bring_up(
     """
     if not _is_needed(request, store.snapshot, settings):
         return
+    supervisor = _supervisor_for(request, places, store.snapshot)
+    if supervisor is None:
+        others = ", ".join(p.setting.model for p in places)
+        yield Notice(f"No coordinator is set to run {request.model}: those here are for {others}.")
+        return
     ours = store.snapshot.coordinator(supervisor.url)
     if ours is None or ours.status in _AT_REST or _failed_otherwise(ours, request):
-        if (problem := await supervisor.objection(request.model)) is not None:
+        _, order = places.order(Order(request.model), supervisor.url)
+        if not order.insists and (problem := await supervisor.objection(request.model)) is not None:
             yield Notice(f"{problem.sentence} {problem.next}")
             return
         yield Notice(f"No coordinator serves {request.model}: starting one.")
-        await supervisor.start(Order(request.model, port=supervisor.process.port))
+        await supervisor.start(order)
     elif not is_coming(ours, store.now_s()) or _is_other(ours, request):
         return
     async with aclosing(_until_up(supervisor, store)) as events:
         async for event in events:
             yield event
+
+
+def _supervisor_for(
+    request: AskRequest, places: Places, snapshot: ClusterSnapshot
+) -> Supervisor | None:
+    """Of the place that is set to run the model; else of one that nothing else is set to run, the
+    one that comes up with it before one where nothing runs.
+    """
+    if (wanted := place_for([p.setting for p in places], request.model)) is not None:
+        return places.at(wanted.url).supervisor
+    free = [p.supervisor for p in places if p.supervisor is not None and not p.setting.model]
+
+    def rank(supervisor: Supervisor) -> int:
+        state = snapshot.coordinator(supervisor.url)
+        if state is not None and state.plan is not None and not _is_other(state, request):
+            return 0
+        at_rest = state is None or state.status in _AT_REST or _failed_otherwise(state, request)
+        return 1 if at_rest else 2
+
+    return min(free, key=rank, default=None)
 
 
 def _is_needed(request: AskRequest, snapshot: ClusterSnapshot, settings: Settings) -> bool:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-import os
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager, suppress
@@ -20,11 +19,8 @@ from sollol_tui.core.events import ModeChosen, NodeDrained, TargetsFound
 from sollol_tui.core.ids import (
     CoordinatorUrl,
     NodeUrl,
-    host_of,
-    is_model_path,
     parse_backend_address,
     parse_node_url,
-    port_of,
 )
 from sollol_tui.core.plain import without_password
 from sollol_tui.core.reports import FoundBackend, FoundCoordinator, FoundNode
@@ -39,24 +35,22 @@ from sollol_tui.core.state import (
 )
 from sollol_tui.engine.chats import Chats
 from sollol_tui.engine.ledger import Ledger
+from sollol_tui.engine.own_coordinators import OwnCoordinators, whole_path
 from sollol_tui.engine.parallel import ask_parallel
 from sollol_tui.engine.role import Role
 from sollol_tui.engine.store import Store
 from sollol_tui.io.kept import Kept, read_kept, write_kept
 
 if TYPE_CHECKING:
-    from sollol_tui.core.orders import Order, Planned
     from sollol_tui.core.statistics import Stats
     from sollol_tui.engine.here import Here
     from sollol_tui.engine.runtime import Runtime
-    from sollol_tui.engine.supervisor import Supervisor
-    from sollol_tui.io.log_file import LogFile
 
 HAND = "hand"
 FIRST_LOOK_SLACK_S = 1.0
 
 
-class Engine:
+class Engine(OwnCoordinators):
     """What screens and headless verbs hold. Belongs to one event loop.
 
     Args:
@@ -66,6 +60,7 @@ class Engine:
         clock: seconds since the epoch.
         supervises: whether it may look after a coordinator, also one of an earlier run, and talk
             in the registry. A program that only looks must not: its end would stop that one.
+        only: the one place where it looks after a coordinator; None: all that are ours.
         data_dir: where chats and the record of requests are kept; None keeps none.
     """
 
@@ -76,11 +71,12 @@ class Engine:
         clock: Callable[[], float] = time.time,
         *,
         supervises: bool = True,
+        only: CoordinatorUrl | None = None,
         data_dir: Path | None = None,
     ) -> None:
         self.settings = settings
         looks_after = supervises and not settings.read_only
-        self._role = Role(state_dir, data_dir, looks_after, talks=supervises)
+        self._role = Role(state_dir, data_dir, looks_after, only, talks=supervises)
         self._kept = read_kept(state_dir) if state_dir is not None else Kept()
         self._mode_is_chosen = settings.mode is not None or self._kept.mode is not None
         self.ledger = Ledger()
@@ -141,60 +137,10 @@ class Engine:
         self.store.apply(ModeChosen(mode, pinned))
         self._keep(self._kept._replace(mode=mode, pinned=pinned))
 
-    async def plan_coordinator(self, order: Order) -> Planned:
-        """What starting a coordinator would do; starts nothing."""
-        await self.first_look()
-        snapshot = self.store.snapshot
-        ours = snapshot.coordinator(self.runtime.url) if self.owns_coordinator else None
-        return await self.runtime.planner.plan(self._placed(order), snapshot.backends, ours)
-
-    async def start_coordinator(self, order: Order) -> None:
-        """Start a coordinator of ours, in the place of one that runs, and keep it up."""
-        await self.first_look()
-        await self._supervisor().start(self._placed(order))
-
-    async def stop_coordinator(self) -> None:
-        """Stop the coordinator of ours, also while it starts."""
-        await self._supervisor().stop()
-
-    def retry_coordinator(self) -> None:
-        """Do not wait any longer for the next try."""
-        self._supervisor().try_now()
-
-    @property
-    def owns_coordinator(self) -> bool:
-        """Whether a coordinator of ours runs."""
-        supervisor = self._runtime.supervisor if self._runtime is not None else None
-        return supervisor is not None and supervisor.process.is_running
-
-    @property
-    def found_coordinator(self) -> bool:
-        """Whether one of an earlier run was taken over, and has not been replaced since."""
-        supervisor = self._runtime.supervisor if self._runtime is not None else None
-        return supervisor is not None and supervisor.was_found
-
-    async def until_given_up(self) -> None:
-        """Wait until the coordinator of ours is kept up no longer."""
-        await self._supervisor().until_given_up()
-
     @property
     def here(self) -> Here:
         """What this machine has: models, logs, backends started from here."""
         return self.runtime.here
-
-    @property
-    def coordinator_url(self) -> CoordinatorUrl:
-        """Where a coordinator of ours listens."""
-        return self.runtime.url
-
-    def leave_coordinator(self, stays: bool) -> None:
-        """Decide what becomes of a coordinator of ours when the engine stops."""
-        self.runtime.leaves_coordinator = stays
-
-    def coordinator_log(self) -> LogFile | None:
-        """The log of the coordinator of ours, while it runs and after it ended."""
-        supervisor = self._runtime.supervisor if self._runtime is not None else None
-        return supervisor.process.log if supervisor is not None else None
 
     def refresh(self, target: str | None = None) -> None:
         """Look again now: at one target (URL or address), or at everything."""
@@ -254,32 +200,23 @@ class Engine:
 
         return weigh(AskRequest(model, ()), self.settings, self.store, self.ledger)
 
+    def keep_theme(self, theme: str) -> None:
+        """Remember the colours that were chosen last."""
+        self._keep(self._kept._replace(theme=theme))
+
     def keep_model(self, model: str) -> None:
         """Remember the model that was chosen last."""
         self._keep(self._kept._replace(model=model))
-
-    @property
-    def runtime(self) -> Runtime:
-        """What exists only while the engine runs. Raises `RuntimeError` when it does not."""
-        if self._runtime is None:
-            raise RuntimeError("the engine does not run")
-        return self._runtime
 
     @property
     def last_model(self) -> str:
         """The model to begin with: as set, else as chosen last; empty when neither."""
         return self.settings.model or self._kept.model
 
-    def _supervisor(self) -> Supervisor:
-        supervisor = self.runtime.supervisor
-        if supervisor is None:
-            raise ValueError("nothing is started or stopped here: this program only looks")
-        return supervisor
-
-    def _placed(self, order: Order) -> Order:
-        """The order for the place that is ours."""
-        url = self.runtime.url
-        return order._replace(host=host_of(url), port=port_of(url) or order.port)
+    @property
+    def last_theme(self) -> str:
+        """The colours to begin with: as set, else as chosen last; empty when neither."""
+        return self.settings.theme or self._kept.theme
 
     def _tell_targets(self) -> None:
         for found in _named_in(self.settings):
@@ -320,14 +257,6 @@ class Engine:
 
     def _warn(self, text: str) -> None:
         self.store.log("warn", "app", "", text)
-
-
-def whole_path(model: str) -> str:
-    """The path of a model's file as its coordinator tells it; a name is left as it is."""
-    if not is_model_path(model):
-        return model
-    path = os.path.abspath(os.path.expanduser(model))
-    return path if "/" in model or os.sep in model or os.path.exists(path) else model
 
 
 def _named_in(settings: Settings) -> Iterator[TargetsFound]:

@@ -33,7 +33,7 @@ class Here:
         settings: resolved settings.
         store: what is told of the backends.
         group: ends when the engine does.
-        url: where a coordinator of ours listens.
+        url: where the usual coordinator of ours listens.
         state_dir: where logs lie; None: nothing is started, no log is kept.
     """
 
@@ -63,14 +63,15 @@ class Here:
         """The pictures at these paths, or why there is none, in their order."""
         return tuple([await asyncio.to_thread(read_image, path) for path in paths])
 
-    async def kept_log(self, *, before: bool = False) -> tuple[str, ...]:
-        """The last lines that a coordinator of ours wrote: in its last run, or in the one before.
+    async def kept_log(self, url: str | None = None, *, before: bool = False) -> tuple[str, ...]:
+        """The last lines that the coordinator of ours there (None: the usual one) wrote: in its
+        last run, or in the one before.
 
         Also when it ran under another run of this program; empty when there was none.
         """
         if self._state_dir is None:
             return ()
-        path = runs.log_path(self._state_dir, port_of(self._url) or 0)
+        path = runs.log_path(self._state_dir, port_of(url or self._url) or 0)
         return await asyncio.to_thread(_last_lines, log_file.previous(path) if before else path)
 
     @property

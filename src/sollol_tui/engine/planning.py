@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sollol_tui.core.faults import Fault, FaultKind
-from sollol_tui.core.ids import BackendAddress, is_called, is_model_path
+from sollol_tui.core.ids import BackendAddress, CoordinatorUrl, is_called, is_model_path
 from sollol_tui.core.orders import Order, Planned
 from sollol_tui.core.plan import (
     HostMemory,
@@ -30,6 +30,8 @@ from sollol_tui.io.server_devices import local_devices
 
 CONNECT_WITHIN_S = 1.0
 
+NOTHING_TAKEN: Mapping[BackendAddress, CoordinatorUrl] = {}
+
 
 class Planner:
     """Makes plans. Asks the disk and the backends each time: what was true may have changed."""
@@ -47,16 +49,18 @@ class Planner:
         order: Order,
         known: Sequence[BackendState],
         ours: CoordinatorState | None = None,
+        taken: Mapping[BackendAddress, CoordinatorUrl] = NOTHING_TAKEN,
     ) -> Planned:
         """The plan for an order over those of the known backends that are free.
 
         Backends that the order names must all answer; others are left out when they do not, and
         told behind everything else. `ours` is a coordinator that the plan would replace: its
-        backends count as free, as they were before it took them.
+        backends count as free, as they were before it took them. `taken` are those that another
+        coordinator of ours holds or was promised.
         """
         binary = await asyncio.to_thread(self._found_binary)
         model = await asyncio.to_thread(self._model, order)
-        reports = await self.probe(order.backends, known, ours)
+        reports = await self.probe(order.backends, known, ours, taken)
         problems = [p for p in (binary, model) if isinstance(p, Problem)]
         away = [p for a, r in reports.items() if (p := backend_problem(a, r)) is not None]
         if order.backends is not None:
@@ -132,10 +136,12 @@ class Planner:
         wanted: Sequence[BackendAddress] | None,
         known: Sequence[BackendState],
         ours: CoordinatorState | None = None,
+        taken: Mapping[BackendAddress, CoordinatorUrl] = NOTHING_TAKEN,
     ) -> dict[BackendAddress, BackendReport]:
         """What these backends answer (None: all that are known); one in use is not asked."""
         addresses = dict.fromkeys(wanted if wanted is not None else [b.address for b in known])
         held = {b.address: _held_report(b, ours) for b in known if b.attached_to is not None}
+        held |= {address: _taken_report(url) for address, url in taken.items()}
         asked = [a for a in addresses if a not in held]
         reports = await asyncio.gather(
             *(self._prober.probe(a, connect_within_s=CONNECT_WITHIN_S) for a in asked)
@@ -187,6 +193,11 @@ def _held_report(backend: BackendState, ours: CoordinatorState | None) -> Backen
         backend.devices,
         fault=Fault(FaultKind.SATURATED, words),
     )
+
+
+def _taken_report(url: CoordinatorUrl) -> BackendReport:
+    fault = Fault(FaultKind.SATURATED, f"meant for the coordinator at {url}")
+    return BackendReport(BackendStatus.ATTACHED, fault=fault)
 
 
 def _devices_of(address: BackendAddress, ours: CoordinatorState) -> tuple[Device, ...]:

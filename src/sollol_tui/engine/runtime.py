@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 # httpx loads these at its first request; here they are loaded on the same late thread.
@@ -15,17 +16,18 @@ import anyio._backends._asyncio
 import anyio.streams.tls  # noqa: F401
 
 from sollol_tui.core.asks import AskEvent, AskRequest, RouteDecision, StreamEvent
-from sollol_tui.core.ids import CoordinatorUrl, host_of, parse_coordinator_url
-from sollol_tui.core.registry_shapes import is_loopback
-from sollol_tui.core.settings import Headers, Settings
+from sollol_tui.core.orders import Order, Planned
+from sollol_tui.core.places import own_places
+from sollol_tui.core.settings import CoordinatorSetting, Headers, Settings
 from sollol_tui.core.state import ClusterSnapshot, CoordinatorState, CoordinatorStatus
 from sollol_tui.engine.bring_up import bring_up
+from sollol_tui.engine.claims import Claims, PlacePlanner
 from sollol_tui.engine.comeback import until_back
 from sollol_tui.engine.coordinator_process import CoordinatorProcess
-from sollol_tui.engine.found_run import FoundRun
 from sollol_tui.engine.here import Here
 from sollol_tui.engine.ledger import Ledger
 from sollol_tui.engine.looks import Looks
+from sollol_tui.engine.places import Place, Places
 from sollol_tui.engine.planning import Planner
 from sollol_tui.engine.pollers import PROCESSES, Pollers
 from sollol_tui.engine.recorder import Recorder
@@ -50,15 +52,16 @@ class Runtime:
         role: Role,
     ) -> None:
         self._settings = settings
-        self.url = managed_url(settings)
         self.store = store
-        self.leaves_coordinator = settings.on_quit == "stay"
+        self.leaves_coordinators = settings.on_quit == "stay"
+        self.leaves_found = self.leaves_coordinators
         self.http = Http()
         self.looks = Looks(settings, store, self.http)
         self.pollers = Pollers(store, self.looks, group)
         self.requests = Requests(settings, store, ledger, self._open_stream)
         self.requests.on_failure = self.pollers.wake
         self.planner = Planner(settings, self.looks.prober)
+        self.claims = Claims(self.planner, own_places(settings))
         self._companions: list[Recorder | RegistryTalk] = []
         if role.data_dir is not None:
             self._companions.append(Recorder(ledger, store, role.data_dir))
@@ -68,11 +71,9 @@ class Runtime:
             self._companions.append(talk)
         self._group = group
         self.requests.until_back = self._until_back
-        self.here = Here(settings, store, group, self.url, role.state_dir)
-        self._found = FoundRun(role.state_dir, self.url) if role.state_dir else None
-        self.supervisor: Supervisor | None = None
-        if role.state_dir and role.supervises:
-            self.supervisor = self._make_supervisor(settings, role.state_dir)
+        make = partial(self._make_supervisor, role.state_dir) if role.state_dir else None
+        self.places = Places(settings, role, make if role.supervises else None)
+        self.here = Here(settings, store, group, self.places.main.url, role.state_dir)
 
     def start(self) -> None:
         """Poll what is known, and what becomes known."""
@@ -82,57 +83,61 @@ class Runtime:
         self.pollers.start()
         for companion in self._companions:
             companion.start(self._group)
-        if self.supervisor is not None:
-            self._group.create_task(self.supervisor.adopt(), name="adopt")
+        for supervisor in self.places.supervisors:
+            self._group.create_task(supervisor.adopt(), name=f"adopt {supervisor.url}")
 
     async def aclose(self) -> None:
         """Stop polling, close every connection."""
         self.store.listeners.remove(self._react)
         self.pollers.stop()
-        if self.supervisor is not None:
-            await self.supervisor.close(self.leaves_coordinator)
+        await asyncio.gather(*(s.close(self._leaves(s)) for s in self.places.supervisors))
         await self.here.aclose()
         await self.looks.aclose()
         await self.http.aclose()
         for companion in self._companions:
             await companion.aclose()
 
+    async def plan(self, place: Place, order: Order, snapshot: ClusterSnapshot) -> Planned:
+        """What an order would come to in that place, in which one of ours may run."""
+        ours = await asyncio.to_thread(place.own_state, snapshot)
+        taken = self.claims.of_others(place.url, order)
+        return await self.planner.plan(order, snapshot.backends, ours, taken)
+
     async def bring_up(self, request: AskRequest) -> AsyncGenerator[AskEvent, None]:
         """Start the coordinator that a request needs, when nothing serves its model yet."""
-        if self.supervisor is None:
+        if not self.places.supervisors:
             return
-        stage = bring_up(request, self.supervisor, self.store, self._settings)
+        stage = bring_up(request, self.places, self.store, self._settings)
         async with aclosing(stage) as events:
             async for event in events:
                 yield event
 
     async def _until_back(self, url: str, pid: int | None) -> AsyncGenerator[AskEvent, None]:
         """Wait for a coordinator that failed an answer, if that is ours and comes back."""
-        if self.supervisor is None or self.supervisor.url != url:
+        place = self.places.get(url)
+        if place is None or place.supervisor is None:
             return
-        async with aclosing(until_back(self.supervisor, self.store, pid)) as events:
+        async with aclosing(until_back(place.supervisor, self.store, pid)) as events:
             async for event in events:
                 yield event
 
-    def _make_supervisor(self, settings: Settings, state_dir: Path) -> Supervisor:
-        process = CoordinatorProcess(self.url, state_dir, settings.coordinator_api_key)
+    def _make_supervisor(self, state_dir: Path, place: CoordinatorSetting) -> Supervisor:
+        settings = self._settings
+        process = CoordinatorProcess(place.url, state_dir, settings.coordinator_api_key)
+        planner = PlacePlanner(self.claims, place.url)
         spawn = self._group.create_task
-        return Supervisor(
-            process, self.store, self.http, self.planner, spawn, settings.restart_hung
-        )
+        return Supervisor(process, self.store, self.http, planner, spawn, settings.restart_hung)
+
+    def _leaves(self, supervisor: Supervisor) -> bool:
+        """Whether its coordinator stays when this engine ends."""
+        return self.leaves_found if supervisor.was_found else self.leaves_coordinators
 
     def _our_pids(self) -> frozenset[int]:
-        if self.supervisor is not None:
-            running = self.supervisor.process.running
-            return frozenset() if running is None else frozenset({running.pid})
-        record = self._found.record() if self._found is not None else None
-        return frozenset() if record is None else frozenset({record.process.pid})
+        return frozenset(place.pid for place in self.places if place.pid is not None)
 
     def _key_of(self, url: str) -> Headers:
-        if self._found is None or self.url != url:
-            return ()
-        ours = self.supervisor.process.headers if self.supervisor is not None else ()
-        return ours or self._found.headers()
+        place = self.places.get(url)
+        return place.headers if place is not None else ()
 
     def _open_stream(
         self, decision: RouteDecision, request: AskRequest, so_far: str
@@ -155,12 +160,6 @@ class Runtime:
             for backend in after.backends:
                 if backend.attached_to is None and backend.address in held:
                     self.pollers.wake(backend.address)
-
-
-def managed_url(settings: Settings) -> CoordinatorUrl:
-    """Where a coordinator of ours listens: the first one configured on this host, else 18080."""
-    local = (c.url for c in settings.coordinators if is_loopback(host_of(c.url)))
-    return next(local, parse_coordinator_url("127.0.0.1"))
 
 
 def _targets(snapshot: ClusterSnapshot) -> tuple[list[str], list[str], list[str]]:

@@ -20,10 +20,10 @@ from sollol_tui.core.plan import CoordinatorPlan
 from sollol_tui.core.post_mortem import is_worth_a_look, silent_words
 from sollol_tui.core.problems import Cause, Problem
 from sollol_tui.core.shard_map import ShardMap, shard_map
+from sollol_tui.engine.claims import PlacePlanner
 from sollol_tui.engine.coordinator_process import CoordinatorProcess
 from sollol_tui.engine.hang_watch import until_hung
 from sollol_tui.engine.launch import Launch
-from sollol_tui.engine.planning import Planner
 from sollol_tui.engine.steps import Steps
 from sollol_tui.engine.store import Store
 from sollol_tui.io.http import Http, Server
@@ -51,7 +51,7 @@ class Supervisor:
         process: CoordinatorProcess,
         store: Store,
         http: Http,
-        planner: Planner,
+        planner: PlacePlanner,
         spawn: Spawn,
         restart_hung: bool = False,
     ) -> None:
@@ -99,7 +99,7 @@ class Supervisor:
             await self._end_job()
             await self._clear()
             self._steps.to(Phase.STOPPED)
-            self.process.let_go()
+            self._let_go()
 
     async def until_given_up(self) -> None:
         """Wait until it is kept up no longer: it gave up, or was stopped."""
@@ -125,6 +125,7 @@ class Supervisor:
             self.was_found = True
             self._order = _order_of(record, self.url)
             self._steps.begin()
+            self._planner.take(_backends_of(record))
             self._steps.to(Phase.CONNECTING, backends=_backends_of(record))
             self._job = self._spawn(self._keep_up_found(record, self._order))
 
@@ -135,7 +136,7 @@ class Supervisor:
             await self._end_job()
             if not stays:
                 await self._end_process()
-            self.process.let_go()
+            self._let_go()
 
     async def objection(self, model: str) -> Problem | None:
         """Why it is not to be started for a model that was asked for."""
@@ -150,7 +151,7 @@ class Supervisor:
             problems = await self._bury(end)
             if not tries_again(problems[0].cause, served=served, ran=end.launch is not None):
                 self._steps.to(Phase.FAILED, problems=problems)
-                self.process.let_go()
+                self._let_go()
                 return
             history = await self._rest(history, problems)
             order = order._replace(strict=False)
@@ -228,7 +229,7 @@ class Supervisor:
             return end.problems
         # whom a diagnosis blames is better told when the backends have been asked
         await self._end_process(() if launch.is_diagnosed else end.problems)
-        reports = await self._planner.probe(launch.backends, ())  # nobody holds them now
+        reports = await self._planner.probe(launch.backends)
         if launch.is_diagnosed:
             return (launch.diagnosis(reports),)
         silent = tuple(line for line in silent_words(reports) if line not in problem.evidence)
@@ -267,6 +268,11 @@ class Supervisor:
         if self.process.is_running:
             self._steps.to(Phase.STOPPING, problems=problems)
         await self.process.end()
+
+    def _let_go(self) -> None:
+        """Nobody looks after it any more, and it needs no backends."""
+        self._planner.release()
+        self.process.let_go()
 
     async def _end_job(self) -> None:
         job, self._job = self._job, None

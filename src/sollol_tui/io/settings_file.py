@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import cast
 
-from sollol_tui.core.ids import parse_model_name
+from sollol_tui.core.ids import is_model_path, parse_model_name
 from sollol_tui.core.settings import BackendSetting, CoordinatorSetting, NodeSetting
 from sollol_tui.core.settings_merge import (
     Origin,
@@ -92,9 +92,15 @@ def _beside(raw: Table, file: Path) -> Table:
 
 
 def _target_beside(entry: object, file: Path) -> object:
-    if not isinstance(entry, dict) or "ca_file" not in entry:
+    if not isinstance(entry, dict):
         return entry
-    return {**entry, "ca_file": _path_beside(entry["ca_file"], file)}
+    return {k: _path_beside(v, file) if _is_path(k, v) else v for k, v in entry.items()}
+
+
+def _is_path(key: str, value: object) -> bool:
+    """Whether a key of a target holds a path; a coordinator's model may be one or a name."""
+    is_file = key == "model" and isinstance(value, str) and is_model_path(value)
+    return key == "ca_file" or is_file
 
 
 def _path_beside(value: object, file: Path) -> object:

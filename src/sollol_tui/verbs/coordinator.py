@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from sollol_tui.core.ids import CoordinatorUrl
+from sollol_tui.core.places import managed_url
 from sollol_tui.core.settings import Settings
 from sollol_tui.core.settings_merge import Resolved
 from sollol_tui.engine.engine import Engine
@@ -41,7 +44,8 @@ def _plan(call: CoordinatorCall, voice: Voice) -> int:
 
     options = call.options
     settings = with_model(call.resolved.settings, options.model)
-    return show_plan(lambda: _looking(settings, call), options, voice, as_json=call.as_json)
+    url = managed_url(settings, options.model)
+    return show_plan(lambda: _looking(settings, call, url), options, voice, as_json=call.as_json)
 
 
 def _run(call: CoordinatorCall, voice: Voice) -> int:
@@ -49,12 +53,13 @@ def _run(call: CoordinatorCall, voice: Voice) -> int:
 
     options = call.options
     settings = with_model(call.resolved.settings, options.model)
-    return run(lambda: Engine(settings, call.state_dir), options, voice, as_json=call.as_json)
+    url = managed_url(settings, options.model)
+    engine = partial(Engine, settings, call.state_dir, only=url)
+    return run(engine, options, voice, as_json=call.as_json)
 
 
 def _status(call: CoordinatorCall, voice: Voice) -> int:
     from sollol_tui.engine.found_run import FoundRun, life_of
-    from sollol_tui.engine.runtime import managed_url
     from sollol_tui.verbs.coordinator_status import only_coordinators, show_status
 
     url = managed_url(call.resolved.settings)
@@ -70,14 +75,15 @@ def _status(call: CoordinatorCall, voice: Voice) -> int:
 
 
 def _stop(call: CoordinatorCall, voice: Voice) -> int:
-    from sollol_tui.engine.runtime import managed_url
     from sollol_tui.verbs.coordinator_stop import stop
 
     return stop(managed_url(call.resolved.settings), call.state_dir, voice)
 
 
-def _looking(settings: Settings, call: CoordinatorCall) -> Engine:
-    return Engine(settings, call.state_dir, supervises=False)
+def _looking(
+    settings: Settings, call: CoordinatorCall, only: CoordinatorUrl | None = None
+) -> Engine:
+    return Engine(settings, call.state_dir, supervises=False, only=only)
 
 
 _DOERS: dict[str, Callable[[CoordinatorCall, Voice], int]] = {

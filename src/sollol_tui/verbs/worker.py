@@ -13,9 +13,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
+from sollol_tui.core.ids import is_loopback
 from sollol_tui.core.plain import plain_line, without_password
 from sollol_tui.core.problems import Problem
-from sollol_tui.core.registry_shapes import is_loopback
 from sollol_tui.core.settings_merge import Resolved
 from sollol_tui.core.worker import (
     ProblemFound,

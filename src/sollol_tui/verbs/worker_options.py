@@ -69,7 +69,7 @@ def choose_place(
     `address_towards` is asked for this machine's address on the way to a host ("": to anywhere).
     Raises `ValueError` for an --advertise that leads nowhere.
     """
-    from sollol_tui.core.registry_shapes import is_loopback
+    from sollol_tui.core.ids import is_loopback
 
     if not redis_url:
         return Place(None, "not registered: there is no registry (redis_url is off)")
@@ -87,7 +87,7 @@ def choose_place(
 
 
 def _as_told(options: WorkerOptions, is_redis_here: bool) -> Place:
-    from sollol_tui.core.registry_shapes import is_loopback
+    from sollol_tui.core.ids import is_loopback
 
     text = options.advertise.strip()
     if host_of(text) in (WILDCARD, "::"):
@@ -101,7 +101,7 @@ def _as_told(options: WorkerOptions, is_redis_here: bool) -> Place:
 
 
 def _named(address: str) -> Place:
-    from sollol_tui.core.registry_shapes import is_loopback
+    from sollol_tui.core.ids import is_loopback
 
     note = f"registers as {address}"
     if is_loopback(host_of(address)):
