@@ -179,3 +179,24 @@ def test_only_the_last_reports_are_kept(tmp_path: Path) -> None:
     kept = list(tmp_path.glob("crash-*"))
     assert path in kept
     assert len(kept) == crash.REPORTS_KEPT
+
+
+async def test_colours_that_were_chosen_are_those_of_the_next_run() -> None:
+    engine = StillEngine(FULL)
+    app = SollolApp(engine)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until_shown(pilot, "BOTH")
+        await pilot.press(*":theme nord", "enter")
+        await until(pilot, lambda: app.theme == "nord")
+    assert engine.last_theme == "nord"
+    assert SollolApp(engine).theme == "nord"
+
+
+async def test_a_start_alone_keeps_no_colours_and_settings_count_more() -> None:
+    engine = StillEngine(FULL, Settings(theme="sollol-light"))
+    app = SollolApp(engine)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until_shown(pilot, "BOTH")
+    assert engine._kept.theme == ""
+    engine.keep_theme("nord")
+    assert SollolApp(engine).theme == "sollol-light"

@@ -1,4 +1,4 @@
-"""What the program remembers between runs: the mode, what was added by hand, what is drained."""
+"""What the program remembers between runs: mode, model, colours, what was added or drained."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ class Kept(NamedTuple):
     backends: tuple[str, ...] = ()
     drained: tuple[str, ...] = ()
     model: str = ""
+    theme: str = ""
 
 
 def read_kept(state_dir: Path) -> Kept:
@@ -39,6 +40,7 @@ def read_kept(state_dir: Path) -> Kept:
         backends=_texts(raw, "backends"),
         drained=_texts(raw, "drained"),
         model=_text(raw, "model"),
+        theme=_text(raw, "theme"),
     )
 
 

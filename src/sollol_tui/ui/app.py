@@ -45,7 +45,7 @@ class SollolApp(BaseApp):
         self, engine: Engine, state_dir: Path | None = None, *, demo: bool = False
     ) -> None:
         settings = engine.settings
-        super().__init__(settings.theme, ascii_only=settings.ascii, state_dir=state_dir)
+        super().__init__(engine.last_theme, ascii_only=settings.ascii, state_dir=state_dir)
         self.engine = engine
         self.paused = False
         self.is_leaving = False  # what has to end before the program does is being ended
@@ -56,6 +56,11 @@ class SollolApp(BaseApp):
 
     @property
     def snapshot(self) -> ClusterSnapshot:
+    def watch_theme(self, theme: str) -> None:
+        """Colours that somebody chose are those of the next run, too."""
+        if self.is_running and theme != self.engine.last_theme:
+            self.engine.keep_theme(theme)
+
         return self.engine.store.snapshot
 
     # Start and end
