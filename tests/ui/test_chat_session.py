@@ -22,8 +22,8 @@ from sollol_tui.core.asks import (
 from sollol_tui.core.faults import Fault, FaultKind
 from sollol_tui.core.state import Mode
 from sollol_tui.ui.chat.sentences import advice
-from sollol_tui.ui.chat.session import (
-    ChatSession,
+from sollol_tui.ui.chat.session import ChatSession
+from sollol_tui.ui.chat.shows import (
     FoldThought,
     Show,
     ShowEnd,
@@ -71,7 +71,7 @@ def test_a_whole_answer_from_the_route_to_its_figures() -> None:
     ]
     assert session.apply(Delta("Because "), 0.3) == (ShowText("Because "),)
     assert session.apply(Delta("light."), 0.4) == (ShowText("light."),)
-    assert _end(session, DONE) == ["212 tok · 33.1 tok/s · TTFT 0.21 s · 6.4 s"]
+    assert _end(session, DONE) == ["212 tok · 33.1 tok/s · TTFT 0.21 s · 6.4 s · prompt 400 tok/s"]
     assert session.current is None
     assert session.turns[0].answer == "Because light."
     assert session.turns[0].outcome == "complete"
@@ -115,7 +115,10 @@ def test_what_is_thought_folds_when_the_answer_begins() -> None:
 @pytest.mark.parametrize(
     ("finished", "line"),
     [
-        (DONE._replace(tries=2), "212 tok · 33.1 tok/s · TTFT 0.21 s · 6.4 s · 2 tries"),
+        (
+            DONE._replace(tries=2),
+            "212 tok · 33.1 tok/s · TTFT 0.21 s · 6.4 s · prompt 400 tok/s · 2 tries",
+        ),
         (DONE._replace(outcome="length"), "▲ the token limit cut it off · 212 tok"),
         (DONE._replace(outcome="stopped"), "■ stopped · 212 tok"),
         (DONE._replace(usage=Usage()), "3 tok · 2.0 tok/s · TTFT 1.00 s · 7.0 s"),

@@ -151,7 +151,7 @@ async def test_a_new_filter_keeps_the_cursor_on_its_entry_or_the_one_before() ->
 async def test_hidden_entries_are_not_counted_as_new() -> None:
     async with on_stage(50) as (log, pilot, _app):
         log.toggle_errors()
-        await pilot.press("g")
+        await pilot.press("home")
         log.append(entries(50, 60))
         await settle(log, pilot)
         assert log.unseen == 2

@@ -11,13 +11,13 @@ from sollol_tui.core.settings import Settings
 from sollol_tui.core.state import ClusterSnapshot
 from sollol_tui.ui.app import SollolApp
 from sollol_tui.ui.commands import BY_NAME
-from sollol_tui.ui.keys import APP_KEYS, DASHBOARD_KEYS, DIALOG_KEYS, PANES
+from sollol_tui.ui.keys import APP_KEYS, DASHBOARD_KEYS, DIALOG_KEYS, MESSAGE_KEYS, PANES
 from sollol_tui.ui.widgets.cursor_pane import CursorPane
 from sollol_tui.ui.widgets.live_table import LiveTable
 from tests.ui.clusters import COORDINATOR, FULL, RIG
 from tests.ui.stand_in import StillEngine, shown, until, until_shown
 
-ALL = [*APP_KEYS, *DASHBOARD_KEYS, *DIALOG_KEYS]
+ALL = [*APP_KEYS, *DASHBOARD_KEYS, *MESSAGE_KEYS, *DIALOG_KEYS]
 SWALLOWED = {"ctrl+i", "ctrl+m", "ctrl+h", "ctrl+b", "ctrl+a", "ctrl+s", "ctrl+z", "ctrl+["}
 
 
@@ -59,6 +59,10 @@ DEEDS: dict[str, list[tuple[str, Callable[[SollolApp], bool]]]] = {
     "actions": [("a", opened("ChoiceScreen"))],
     "log": [("1,l", opened("LogScreen"))],
     "errors": [("4,e", lambda app: app.dashboard.panes.events.errors_only)],
+    "again": [
+        ("f5", lambda app: any("Nothing was asked" in n.message for n in app._notifications))
+    ],
+    "answer": [("4,g", lambda app: any("No answer" in n.message for n in app._notifications))],
     "detail": [("1,enter", opened("DetailScreen")), ("2,enter", opened("DetailScreen"))],
     "palette": [("ctrl+p", opened("Palette"))],
     "theme": [("T", opened("Palette"))],

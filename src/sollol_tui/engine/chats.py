@@ -55,6 +55,10 @@ class Chats:
         """From a number on, keep these messages and no others, soon."""
         return self._soon(lambda file: file.rewrite(chat_id, first, numbered))
 
+    def forget(self, chat_id: str) -> asyncio.Future[None]:
+        """Delete a chat, soon."""
+        return self._soon(lambda file: file.delete(chat_id))
+
     def _soon(self, work: Callable[[ChatsFile], Any]) -> asyncio.Future[None]:
         future = self._call(work)
         done = asyncio.get_running_loop().create_future()

@@ -79,6 +79,21 @@ class Store:
         missing = self._journal[-1].number - number
         return list(self._journal)[-missing:]
 
+    def entry(self, number: int) -> Entry | None:
+        """The entry with that number, while it is there."""
+        found = self.entries_after(number - 1)
+        return found[0] if found and found[0].number == number else None
+
+    def entry_of(self, decision: RouteDecision) -> int | None:
+        """The number of a routing decision's entry, while it is there.
+
+        Ids begin anew with each run: the decision itself has to be the same.
+        """
+        if self._decisions.get(decision.id) != decision:
+            return None
+        numbers = (e.number for e in reversed(self._journal) if e.decision_id == decision.id)
+        return next(numbers, None)
+
     def decision(self, decision_id: str) -> RouteDecision | None:
         """The record of a routing decision, while it is kept (the last thousand)."""
         return self._decisions.get(decision_id)

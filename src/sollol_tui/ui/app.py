@@ -18,7 +18,7 @@ from textual.worker import Worker, WorkerState
 from sollol_tui.core.settings import Settings
 from sollol_tui.core.state import ClusterSnapshot
 from sollol_tui.engine.engine import Engine
-from sollol_tui.ui import dialogs, giving, leaving
+from sollol_tui.ui import giving, leaving, message_commands
 from sollol_tui.ui.base import BaseApp
 from sollol_tui.ui.batching import Batching
 from sollol_tui.ui.commands import BY_NAME
@@ -167,7 +167,7 @@ class SollolApp(BaseApp):
         giving.give_line(self, line)
 
     def on_conversation_decision_wanted(self, event: Conversation.DecisionWanted) -> None:
-        dialogs.show_decision(self, event.decision)
+        message_commands.show_decisions(self, event.turn)
 
     @on(CommandGiven)
     def give_command(self, message: CommandGiven) -> None:

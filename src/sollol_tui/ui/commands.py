@@ -25,6 +25,7 @@ from sollol_tui.ui.batch_commands import BATCH
 from sollol_tui.ui.chat_commands import CHAT_COMMANDS
 from sollol_tui.ui.command import Command, Run
 from sollol_tui.ui.coordinator_commands import COORDINATOR_COMMANDS
+from sollol_tui.ui.message_commands import MESSAGE_COMMANDS
 from sollol_tui.ui.parallel_command import PARALLEL
 from sollol_tui.ui.prompt_commands import PROMPT_COMMANDS
 from sollol_tui.ui.refused import Refused
@@ -281,7 +282,6 @@ COMMANDS: tuple[Command, ...] = (
         words=("metrics",),
     ),
     Command(
-    *PROMPT_COMMANDS,
         "chat",
         "Chat",
         "Go to the chat and write",
@@ -297,6 +297,8 @@ COMMANDS: tuple[Command, ...] = (
         choices=model_choices,
     ),
     *CHAT_COMMANDS,
+    *PROMPT_COMMANDS,
+    *MESSAGE_COMMANDS,
     PARALLEL,
     BATCH,
     Command(

@@ -52,7 +52,6 @@ COORDINATOR_COMMANDS: tuple[Command, ...] = (
         "Try now",
         "Start the failed coordinator now, without waiting",
         coordination.retry,
-        words=("retry",),
         changes=True,
     ),
     Command(

@@ -16,7 +16,6 @@ from sollol_tui.ui.messages import CopyAsked
 from sollol_tui.ui.refused import Refused
 
 if TYPE_CHECKING:
-    from sollol_tui.core.asks import RouteDecision
     from sollol_tui.ui.app import SollolApp
     from sollol_tui.ui.screens.detail import Describe
     from sollol_tui.ui.subjects import Subject
@@ -93,14 +92,6 @@ def use_model(app: SollolApp, model: str) -> str:
     app.dashboard.bring_chat().model = model
     app.engine.keep_model(model)
     return f"{model} answers from the next question on."
-
-
-def show_decision(app: SollolApp, decision: RouteDecision) -> None:
-    """Where a question went and why."""
-    from sollol_tui.ui.panes.events import decision_lines
-
-    lines = decision_lines(decision, app.engine.settings.ascii)
-    show_detail(app, "Routing decision", lambda _snapshot, _now_s: lines)
 
 
 def ask_to_remove(app: SollolApp, target: str) -> None:

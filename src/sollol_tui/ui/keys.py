@@ -18,6 +18,7 @@ ANYWHERE = Binding.Group("Anywhere")
 GO = Binding.Group("Panes")
 ROWS = Binding.Group("Rows")
 CLUSTER = Binding.Group("Cluster")
+MESSAGES = Binding.Group("Messages")
 
 
 def command_key(
@@ -98,10 +99,23 @@ DASHBOARD_KEYS = [
     writing_key(str(len(PANES)), PANES[-1], GO),
     command_key("tab", "next", GO),
     command_key("shift+tab", "previous", GO),
+    command_key("g", "answer", ROWS, show=True),
+    command_key("f5", "again", MESSAGES),
     command_key("escape", "back", GO),
     command_key("q", "quit", ANYWHERE),
 ]
 """Keys of the dashboard. Single letters reach it only when no input has the focus."""
+
+MESSAGE_KEYS = [
+    command_key("e", "edit", MESSAGES, show=True),
+    command_key("r", "retry", MESSAGES, show=True),
+    command_key("R", "elsewhere", MESSAGES, show=True),
+    command_key("c", "continue", MESSAGES, show=True),
+    command_key("g", "event", MESSAGES, show=True),
+    command_key("d,delete", "delete", MESSAGES, show=True),
+    command_key("escape", "chat", MESSAGES, id_="messages.leave", show=True),
+]
+"""Keys of the chat's messages, for the one that is chosen."""
 
 DIALOG_KEYS = [
     Binding("escape", "close", "Close", tooltip="Close without doing anything", id="dialog.close"),

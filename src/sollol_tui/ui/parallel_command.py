@@ -22,11 +22,13 @@ def _parallel(app: SollolApp, argument: str) -> str | None:
     if turn is not None:
         text = turn.prompt
         chat.stop()
-        chat.session.turns.remove(turn)  # asked anew, not asked twice
     chat.conversation.next_parts = parts
     if not text:
         return "The next question is answered by several at once."
-    chat.submit(text)
+    if turn is not None and turn in chat.session.turns:
+        chat.deeds.retry(turn)  # asked anew, not asked twice
+    else:
+        chat.submit(text)
     return None
 
 

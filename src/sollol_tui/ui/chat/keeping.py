@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from sollol_tui.core.asks import AskRequest, ChatOptions, Failed, Finished, Usage
-from sollol_tui.core.chats import KeptChat, KeptMessage, SeamMark, title_of
+from sollol_tui.core.chats import KeptChat, KeptMessage, title_of
 from sollol_tui.core.faults import Fault, FaultKind
 from sollol_tui.core.state import Mode
 from sollol_tui.engine.chats import Chats
 from sollol_tui.ui.chat import sentences
-from sollol_tui.ui.chat.session import ChatSession, Turn
+from sollol_tui.ui.chat.session import ChatSession
+from sollol_tui.ui.chat.turn import Turn
 from sollol_tui.ui.text import Line
 
 DRAFT_S = 3.0
@@ -30,26 +31,53 @@ class Keeper:
         self._chats = chats
         self._wall = wall
         self._request = AskRequest("", ())
-        self._asked_s = 0.0
         self._drafted_s = 0.0
+        self._unwritten: Turn | None = None  # its question is kept with the first of its answer
 
     def began(self, session: ChatSession, request: AskRequest, now_s: float) -> None:
-        """A question is being asked."""
-        self._request, self._asked_s, self._drafted_s = request, self._wall(), now_s
-        asked = session.turns[-1]
-        question = KeptMessage("user", asked.prompt, self._asked_s, images=asked.images)
-        self._chats.keep(self._chat(session), (_number(session), question))
+        """A question is being asked, or an answer continued. What it is to replace stays kept
+        until there is a word of the new answer."""
+        turn = session.turns[-1]
+        self._request, self._drafted_s = request, now_s
+        turn.asked_at_s = turn.asked_at_s or self._wall()
+        self._unwritten = turn if session.aside is not None else None
+        if self._unwritten is None:
+            number = _number(session)
+            question = (number, kept_question(turn))
+            self._chats.keep(self._chat(session), question, gone_from=number)
 
     def moved(self, session: ChatSession, now_s: float) -> None:
         """Something came of the answer."""
         if session.current is not None and now_s - self._drafted_s >= DRAFT_S:
             self._drafted_s = now_s
-            self.ended(session)
+            self.ended(session, session.current)
 
-    def ended(self, session: ChatSession) -> None:
-        """The answer is over; or, while it is running, this is a draft of it."""
-        answer = kept_answer(session.turns[-1], self._asked_s)
-        self._chats.keep(self._chat(session), (_number(session) + 1, answer))
+    def ended(self, session: ChatSession, turn: Turn | None) -> None:
+        """The answer is over; or, while it is running, this is a draft of it. One that came to
+        nothing, so that what was there before is there again, leaves that kept as it is."""
+        if turn is None or turn is not session.turns[-1]:
+            return
+        number = _number(session)
+        answer = (number + 1, kept_answer(turn))
+        if self._unwritten is None:
+            self._chats.keep(self._chat(session), answer)
+        elif turn.has_new_text:
+            self._unwritten = None
+            question = (number, kept_question(turn))
+            self._chats.keep(self._chat(session), question, answer, gone_from=number)
+
+    def deleted(self, session: ChatSession, at: int) -> None:
+        """A turn was deleted: those after it are one place further up; a chat without any goes."""
+        chat = session.conversation
+        if not session.turns:
+            self._chats.forget(chat)
+            return
+        later = (
+            (2 * number + is_answer, kept_answer(turn) if is_answer else kept_question(turn))
+            for number, turn in enumerate(session.turns[at:], start=at)
+            for is_answer in (False, True)
+        )
+        self._chats.rewrite(chat, 2 * at, *later)
 
     def settle(
         self,
@@ -63,6 +91,22 @@ class Keeper:
         self._request = AskRequest(model, (), options, mode, target)
         if session.turns:
             self._chats.keep(self._chat(session))
+
+    def take_over(
+        self,
+        session: ChatSession,
+        model: str,
+        options: ChatOptions,
+        mode: Mode | None,
+        target: str | None,
+    ) -> None:
+        """Keep a conversation that was led elsewhere, with all that was said in it."""
+        self._request = AskRequest(model, (), options, mode, target)
+        numbered = list[tuple[int, KeptMessage]]()
+        for at, turn in enumerate(session.turns):
+            turn.asked_at_s = turn.asked_at_s or self._wall()
+            numbered += [(2 * at, kept_question(turn)), (2 * at + 1, kept_answer(turn))]
+        self._chats.keep(self._chat(session), *numbered)
 
     def _chat(self, session: ChatSession) -> KeptChat:
         now_s, request = self._wall(), self._request
@@ -84,27 +128,31 @@ def _number(session: ChatSession) -> int:
     return 2 * (len(session.turns) - 1)
 
 
-def kept_answer(turn: Turn, at_s: float) -> KeptMessage:
+def kept_question(turn: Turn) -> KeptMessage:
+    """What is kept of a question."""
+    return KeptMessage("user", turn.prompt, turn.asked_at_s, images=turn.images)
+
+
+def kept_answer(turn: Turn) -> KeptMessage:
     """What is kept of an answer. Figures that its server did not tell are those counted here."""
     finished = turn.finished
     usage = finished.usage if finished else Usage()
     if usage.completion_tokens is None:
         usage = usage._replace(completion_tokens=turn.tokens, decode_tps=turn.decode_tps())
-    ttft_s = None if turn.first_token_s is None else turn.first_token_s - turn.started_s
     return KeptMessage(
         "assistant",
         turn.answer,
-        at_s,
+        turn.asked_at_s,
         "".join(turn.thoughts),
         turn.model,
         tuple(turn.decisions),
         usage,
-        finished.ttft_s if finished else ttft_s,
-        finished.total_s if finished else turn.ended_s - turn.started_s,
+        turn.ttft_s,
+        turn.passed_s,
         turn.tries,
         turn.outcome,
         turn.fault,
-        tuple(SeamMark(at, text) for at, text in turn.seams),
+        tuple(turn.seams),
         turn.thought_s,
     )
 
@@ -116,7 +164,9 @@ def session_of(chat: KeptChat, messages: Sequence[KeptMessage]) -> ChatSession:
     for message in messages:
         if message.role == "user":
             turn = Turn(message.content, chat.model, 0.0, message.images)
+            turn.asked_at_s = message.at_s
             turn.outcome, turn.fault = "failed", _CRASHED
+            turn.end = end_lines(turn)
             session.turns.append(turn)
         elif session.turns:
             _fill(session.turns[-1], message)
@@ -130,7 +180,7 @@ def _fill(turn: Turn, message: KeptMessage) -> None:
     turn.thoughts = [message.thinking] if message.thinking else []
     turn.thought_s = message.thought_s
     turn.decisions = list(message.decisions)
-    turn.seams = [(seam.at_chars, seam.text) for seam in message.seams]
+    turn.seams = list(message.seams)
     turn.tries = message.tries
     turn.tokens = message.usage.completion_tokens or 0
     turn.fault = message.fault
@@ -146,6 +196,7 @@ def _fill(turn: Turn, message: KeptMessage) -> None:
         case _:
             turn.outcome = "incomplete" if turn.has_text else "failed"
             turn.fault = message.fault or _CRASHED
+    turn.end = end_lines(turn)
 
 
 def end_lines(turn: Turn) -> tuple[Line, ...]:

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.timer import Timer
 
+from sollol_tui.core.asks import AskRequest
 from sollol_tui.ui.chat.asking import Asking
 from sollol_tui.ui.chat.conversation import Ask, Conversation
+from sollol_tui.ui.chat.deeds import Deeds
 from sollol_tui.ui.chat.models import find_model
 from sollol_tui.ui.chat.queue import Question
 from sollol_tui.ui.chat.session import ChatSession, without_pictures
 from sollol_tui.ui.chat.status import HINT, PICTURE
+from sollol_tui.ui.chat.turn import Turn
 from sollol_tui.ui.messages import Told
 from sollol_tui.ui.text import Line
 from sollol_tui.ui.theme import painted
@@ -30,6 +33,13 @@ STATE_S = 0.25
 
 QUIET_S = 0.6
 """When nothing came for so long, that line goes on by itself: seconds pass."""
+
+
+RequestChange: TypeAlias = Callable[[AskRequest], AskRequest]
+
+
+def unchanged(request: AskRequest) -> AskRequest:
+    return request
 
 
 class ChatPanel(Asking):
@@ -76,6 +86,7 @@ class ChatPanel(Asking):
         self.conversation = Conversation(
             ask, conversation=conversation, ascii_only=ascii_only, clock=clock
         )
+        self.deeds = Deeds(self)
         self._clock = clock
         self._shown_s = 0.0
         self._timer: Timer | None = None
@@ -110,6 +121,7 @@ class ChatPanel(Asking):
 
     def new_chat(self) -> None:
         """Forget the conversation and what was set for it, and begin another."""
+        self.deeds.give_up()
         self.forget()
         self.conversation.clear()
         self.show_setup()
@@ -132,15 +144,34 @@ class ChatPanel(Asking):
         elif why := self.blind(question):
             self.prompt.take_back(text)
             self.post_message(Told(why, refused=True))
+        elif self.deeds.send(question):
+            pass
         elif self.is_streaming or self.queue:
             self.attach(())
             self.queue.add(question)
         else:
             self.attach(())
-            self._begin(question)
+            self.ask(question)
 
-    def _begin(self, question: Question) -> None:
-        model = self.model_in_use
+    def ask(
+        self, question: Question, at: int | None = None, *, but: RequestChange = unchanged
+    ) -> None:
+        """Ask now, in the place of the turn `at` and all after it; `but` changes this request and
+        nothing else."""
+        setup = self._request(question, self.model_in_use, at)
+        self.conversation.begin(but(setup), question.images, at=at, setup=setup)
+        self._begun()
+        self.post_message(self.Submitted(question.text, setup.model))
+
+    def go_on_with(self, turn: Turn) -> None:
+        """Have the last answer continued, by the model that began it."""
+        question = Question(turn.prompt, turn.images)
+        setup = self._request(question, self.model_in_use, -1)
+        request = self._request(question, turn.model, -1)._replace(so_far=turn.answer)
+        self.conversation.go_on(request, setup)
+        self._begun()
+
+    def _request(self, question: Question, model: str, at: int | None) -> AskRequest:
         request = self.session.to_request(
             question.text,
             model,
@@ -148,23 +179,25 @@ class ChatPanel(Asking):
             mode=self.mode,
             target=self.target,
             images=question.images,
+            at=at,
         )
         choice = find_model(self.models, model)
-        if choice is not None and choice.sees is False:
-            request = without_pictures(request)
-        self.conversation.begin(request, question.images)
+        return without_pictures(request) if choice and choice.sees is False else request
+
+    def _begun(self) -> None:
         if self._timer is not None:
             self._timer.resume()
         self.show_state()
         self.refresh_bindings()
-        self.post_message(self.Submitted(question.text, model))
 
     @on(Conversation.Ended)
     def go_on(self, event: Conversation.Ended) -> None:
         """An answer is over: the next question, or rest. One that got no answer comes back."""
         event.stop()
         turn = event.turn
-        if turn.outcome == "failed" and self.prompt.take_back(turn.prompt):
+        if turn not in self.session.turns:
+            self.deeds.ended(turn)
+        elif turn.outcome == "failed" and self.prompt.take_back(turn.prompt):
             self.attach(turn.images)
         if turn.outcome not in ("complete", "length"):
             self.queue.hold()
@@ -173,7 +206,7 @@ class ChatPanel(Asking):
     def _ask_next(self) -> None:
         following = None if self.is_streaming else self.queue.next()
         if following is not None:
-            self._begin(following)
+            self.ask(following)
         elif not self.is_streaming:
             self._rest()
 
@@ -210,7 +243,15 @@ class ChatPanel(Asking):
         self._shown_s = now_s = self._clock()
         model = self.model_in_use
         choice = find_model(self.models, model)
-        self.status.show(self.session, self.queue, model, choice, self.transcript.unseen, now_s)
+        self.status.show(
+            self.session,
+            self.queue,
+            model,
+            choice,
+            self.transcript.unseen,
+            now_s,
+            editing=self.deeds.words(),
+        )
 
     def watch_models(self) -> None:
         if self.is_mounted and not self.is_streaming:
@@ -257,10 +298,17 @@ class ChatPanel(Asking):
         elif event.segment_id.startswith(PICTURE):
             self.drop(int(event.segment_id.removeprefix(PICTURE)))
 
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        """Who writes has no message in mind."""
+        if event.widget is self.prompt:
+            self.transcript.choose(None)
+
     # Keys
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        return action != "stop" or self.is_streaming or bool(self.queue)
+        if action != "stop":
+            return True
+        return self.is_streaming or bool(self.queue) or self.deeds.editing is not None
 
     def action_read(self) -> None:
         self.transcript.focus()
@@ -269,9 +317,12 @@ class ChatPanel(Asking):
         self.focus_prompt()
 
     def action_stop(self) -> None:
-        """Stop the answer; when none is written, forget the questions that wait."""
+        """Stop the answer; when none is written, leave the changed question as it was, or forget
+        the questions that wait."""
         if self.is_streaming:
             self.stop()
+        elif self.deeds.editing is not None:
+            self.deeds.give_up()
         else:
             self.queue.clear()
             self._rest()

@@ -64,8 +64,43 @@ def notice(text: str) -> Line:
     return (("▲ ", "warn"), (clean(text), "warn"))
 
 
-def seam(to_name: str) -> str:
-    return f"{clean(to_name)} writes on"
+def seam(decisions: Sequence[RouteDecision]) -> str:
+    """Who writes on, and why: `spark writes on · gpu-rig: connection lost`."""
+    words = f"{target_name(decisions[-1]) if decisions else ''} writes on"
+    if len(decisions) < 2:
+        return words
+    before, now = decisions[-2:]
+    why = next((c.rejected for c in now.candidates if c.target == before.target), None) or ""
+    what = clean(why.removeprefix("failed this request: "), 80)
+    return f"{words}{SEPARATOR}{target_name(before)}: {what}" if what else words
+
+
+_HAD_ENDED = {"length": "the token limit had cut it off", "stopped": "it was stopped"}
+
+
+def gone_on(to_name: str, ended: str) -> str:
+    """Who continues an answer that had ended like that."""
+    return f"{clean(to_name)} writes on{SEPARATOR}{_HAD_ENDED.get(ended, 'it was cut off')}"
+
+
+def kept_instead(outcome: str, lines: Sequence[Line], is_continued: bool) -> tuple[Line, ...]:
+    """What is said under an answer when another try at it came to nothing; `lines` are the try's
+    own last words."""
+    stays = "  This is the answer as it was."
+    if outcome == "stopped":
+        return ((("■ stopped before a word came", "warn"), (stays, "muted")),)
+    if outcome in ("complete", "length") and is_continued:
+        return ((("The model had nothing to add.", "muted"),),)
+    return (*lines[:1], ((stays, "muted"),))
+
+
+def again(key: str, goes_on: bool) -> Line:
+    """The key that continues an answer, or has it asked again."""
+    return (
+        (f"{SEPARATOR}", "muted"),
+        (key, "key"),
+        (f" {'goes on' if goes_on else 'asks again'}", "muted"),
+    )
 
 
 def thought_label(seconds: float) -> Line:
@@ -151,8 +186,8 @@ def failed(event: Failed, name: str, has_text: bool) -> tuple[Line, ...]:
 def advice(fault: Fault, has_text: bool) -> str:
     """What a person can do about a failed answer."""
     if has_text:
-        return "What came is kept. ↑ in the empty prompt brings the question back."
-    return _ADVICE.get(fault.kind, "Try again, or let another node answer: /mode off NODE.")
+        return "What came is kept."
+    return _ADVICE.get(fault.kind, "Try again, or let another one answer: /retry elsewhere.")
 
 
 _ADVICE = {
@@ -162,7 +197,7 @@ _ADVICE = {
     FaultKind.NAME: "Check how the host is spelt, or add it by its address.",
     FaultKind.TLS: "Check the certificate, or name its authority as ca_file in the settings.",
     FaultKind.UNAUTHORIZED: "Put the server's key under headers in the settings.",
-    FaultKind.RATE_LIMITED: "Wait a little, or let another node answer: /mode off NODE.",
+    FaultKind.RATE_LIMITED: "Wait a little, or let another one answer: /retry elsewhere.",
     FaultKind.SATURATED: "Every place there is taken: wait a little, or add a node.",
     FaultKind.LOADING: "The model is still being loaded: try again in a moment.",
     FaultKind.NOT_FOUND: "Nobody has this model now: choose another (/model).",

@@ -5,7 +5,7 @@ Everything here is plain state: no widget, no clock (times are passed in), no ta
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from sollol_tui.core.asks import (
     AskRequest,
@@ -28,9 +28,20 @@ from sollol_tui.core.faults import Fault, FaultKind
 from sollol_tui.core.images import Image
 from sollol_tui.core.state import Mode
 from sollol_tui.ui.chat import sentences
+from sollol_tui.ui.chat.shows import (
+    FoldThought,
+    RewriteThought,
+    Show,
+    ShowEnd,
+    ShowHeader,
+    ShowNotice,
+    ShowRestored,
+    ShowSeam,
+    ShowText,
+    ShowThought,
+)
+from sollol_tui.ui.chat.turn import Outcome, Turn
 from sollol_tui.ui.text import Line
-
-Outcome: TypeAlias = Literal["running", "complete", "length", "stopped", "incomplete", "failed"]
 
 SERVER_DECIDES = ChatOptions()
 
@@ -38,110 +49,11 @@ NO_TOKEN_S = 3.0
 """So long without a token is worth saying."""
 
 
-# What the transcript is told of the answer that is being written
+class Aside(NamedTuple):
+    """Turns that a new answer takes the place of, once it has a word."""
 
-
-class ShowHeader(NamedTuple):
-    line: Line
-
-
-class ShowText(NamedTuple):
-    text: str
-
-
-class ShowThought(NamedTuple):
-    text: str
-
-
-class FoldThought(NamedTuple):
-    label: Line
-
-
-class ShowNotice(NamedTuple):
-    line: Line
-
-
-class ShowSeam(NamedTuple):
-    text: str
-
-
-class ShowEnd(NamedTuple):
-    """Nothing comes any more; these lines stand under the answer."""
-
-    lines: tuple[Line, ...]
-
-
-Show: TypeAlias = (
-    ShowHeader | ShowText | ShowThought | FoldThought | ShowNotice | ShowSeam | ShowEnd
-)
-
-
-class Turn:
-    """A question and its answer so far. Times are seconds on the caller's clock."""
-
-    def __init__(
-        self, prompt: str, model: str, now_s: float, images: tuple[Image, ...] = ()
-    ) -> None:
-        self.prompt = prompt
-        self.images = images  # that go with the question
-        self.model = model
-        self.started_s = now_s
-        self.outcome: Outcome = "running"
-        self.fault: Fault | None = None
-        self.decisions = list[RouteDecision]()  # of the targets that wrote, the last one last
-        self.waiting: Waiting | None = None
-        self.waiting_s = now_s
-        self.tokens = 0
-        self.first_token_s: float | None = None
-        self.last_token_s = now_s
-        self.thinking_s: float | None = None  # since when it thinks
-        self.writers = list[PartMoved]()  # of its parts, when several write it at once
-        self.thoughts = list[str]()
-        self.thought_s = 0.0  # how long it thought
-        self.seams = list[tuple[int, str]]()  # characters before it, and its words
-        self.ended_s = now_s
-        self.tries = 1
-        self.finished: Finished | None = None
-        self._parts = list[str]()
-
-    @property
-    def answer(self) -> str:
-        return "".join(self._parts)
-
-    @property
-    def has_text(self) -> bool:
-        return bool(self._parts)
-
-    @property
-    def target_name(self) -> str:
-        return sentences.target_name(self.decisions[-1]) if self.decisions else ""
-
-    @property
-    def decision_id(self) -> str | None:
-        return self.decisions[-1].id if self.decisions else None
-
-    def write(self, text: str) -> None:
-        self._parts.append(text)
-
-    def count(self, tokens: int, now_s: float) -> None:
-        if self.first_token_s is None:
-            self.first_token_s = now_s
-        self.tokens += tokens
-        self.last_token_s = now_s
-
-    def decode_tps(self) -> float | None:
-        """Tokens per second since the first one, as counted here; None before it can be told."""
-        if self.first_token_s is None or self.tokens < 2:
-            return None
-        passed_s = self.last_token_s - self.first_token_s
-        return (self.tokens - 1) / passed_s if passed_s > 0 else None
-
-    def figures(self, now_s: float) -> str:
-        """Its figures as counted here."""
-        first_s = self.first_token_s
-        ttft_s = None if first_s is None else first_s - self.started_s
-        passed_s = now_s - self.started_s
-        return sentences.figures(self.tokens, self.decode_tps(), ttft_s, passed_s)
+    at: int
+    turns: tuple[Turn, ...]
 
 
 class ChatSession:
@@ -155,6 +67,7 @@ class ChatSession:
         self.conversation = conversation
         self.system = ""  # told to the model before everything else
         self.turns = list[Turn]()
+        self.aside: Aside | None = None  # what the running answer is to replace
 
     @property
     def current(self) -> Turn | None:
@@ -173,21 +86,48 @@ class ChatSession:
         mode: Mode | None = None,
         target: str | None = None,
         images: tuple[Image, ...] = (),
+        at: int | None = None,
     ) -> AskRequest:
-        """The question with what was said before. Turns without any answer are left out: a model
-        that finds two questions in a row answers the wrong one."""
+        """The question with what was said before, or before the turn `at`. Turns without any answer
+        are left out: a model that finds two questions in a row answers the wrong one."""
         messages = [ChatMessage("system", self.system)] if self.system else []
-        for turn in self.turns:
+        for turn in self.turns[:at]:
             if turn.has_text:
                 messages.append(_asked(turn.prompt, turn.images))
                 messages.append(ChatMessage("assistant", turn.answer))
         messages.append(_asked(prompt, images))
         return AskRequest(model, tuple(messages), options, mode, target, self.conversation)
 
-    def begin(self, prompt: str, model: str, now_s: float, images: tuple[Image, ...] = ()) -> Line:
-        """A question is being asked; the line over its answer."""
+    def begin(
+        self,
+        prompt: str,
+        model: str,
+        now_s: float,
+        images: tuple[Image, ...] = (),
+        at: int | None = None,
+    ) -> Line:
+        """A question is being asked, in the place of the turn `at` and all after it; the line over
+        its answer. Without a word of an answer, what was there comes back."""
+        self._put_aside(len(self.turns) if at is None else at)
         self.turns.append(Turn(prompt, model, now_s, images))
         return sentences.header(model, ())
+
+    def go_on(self, now_s: float) -> None:
+        """The last answer is being continued. Without another word, it is what it was."""
+        self._put_aside(len(self.turns) - 1)
+        assert self.aside is not None, "there is nothing to go on with"
+        self.turns.append(self.aside.turns[0].continued(now_s))
+
+    def delete(self, at: int) -> None:
+        """Forget a question and its answer."""
+        del self.turns[at]
+
+    def _put_aside(self, at: int) -> None:
+        """Turns without a word are no loss."""
+        replaced = tuple(self.turns[at:])
+        del self.turns[at:]
+        has_text = any(turn.has_text for turn in replaced)
+        self.aside = Aside(at, replaced) if has_text else None
 
     # Answers
 
@@ -207,7 +147,7 @@ class ChatSession:
                 turn.waiting, turn.waiting_s = event, now_s
                 return ()
             case Notice(text):
-                return (ShowNotice(sentences.notice(text)),)
+                return (_noticed(turn, sentences.notice(text)),)
             case Seam():
                 return (*_unfolded(turn, now_s), _seamed(turn))
             case PartPlanned(titles):
@@ -236,6 +176,7 @@ class ChatSession:
         return self.apply(Failed(fault, target, 0), now_s)
 
     def _finished(self, turn: Turn, event: Finished, now_s: float) -> tuple[Show, ...]:
+        event = turn.summed(event)
         line = sentences.finished(event, turn.figures(now_s))
         turn.finished, turn.tries = event, event.tries
         return self._end(turn, event.outcome, (line,), now_s)
@@ -251,8 +192,13 @@ class ChatSession:
         self, turn: Turn, outcome: Outcome, lines: tuple[Line, ...], now_s: float
     ) -> tuple[Show, ...]:
         shows = _unfolded(turn, now_s)
-        turn.outcome, turn.ended_s = outcome, now_s
-        return (*shows, ShowEnd(lines))
+        turn.outcome, turn.ended_s, turn.end = outcome, now_s, lines
+        aside, self.aside = self.aside, None
+        if aside is None or turn.has_new_text:
+            return (*shows, ShowEnd(lines))
+        self.turns[aside.at :] = aside.turns
+        aside.turns[0].note = sentences.kept_instead(turn.outcome, lines, turn.went_on is not None)
+        return (*shows, ShowRestored(aside.at))
 
     # What is going on
 
@@ -289,16 +235,16 @@ def _asked(prompt: str, images: tuple[Image, ...]) -> ChatMessage:
 
 
 def _routed(turn: Turn, decision: RouteDecision, now_s: float) -> tuple[Show, ...]:
-    if not turn.has_text:
-        turn.decisions.clear()  # the ones before wrote nothing
-    turn.decisions.append(decision)
+    shows = _unthought(turn)
+    turn.route(decision)
     turn.waiting, turn.waiting_s = None, now_s
-    return (ShowHeader(sentences.header(decision.model or turn.model, turn.decisions)),)
+    header = sentences.header(decision.model or turn.model, turn.decisions)
+    return (*shows, ShowHeader(header))
 
 
 def _written(turn: Turn, event: Delta, now_s: float) -> tuple[Show, ...]:
     turn.count(event.tokens, now_s)
-    turn.write(event.text)
+    turn.write(event.text, event.tokens)
     return (ShowText(event.text),)
 
 
@@ -306,13 +252,30 @@ def _thought(turn: Turn, event: Thinking, now_s: float) -> tuple[Show, ...]:
     if turn.thinking_s is None:
         turn.thinking_s = now_s
     turn.count(event.tokens, now_s)
-    turn.thoughts.append(event.text)
-    return (ShowThought(event.text),)
+    return (ShowThought(turn.think(event.text)),)
+
+
+def _unthought(turn: Turn) -> tuple[Show, ...]:
+    """What the target before thought is no part of the answer of the next one."""
+    if not turn.forget_thoughts():
+        return ()
+    rewritten = RewriteThought("".join(turn.thoughts))
+    if not turn.thoughts:
+        return (rewritten,)
+    return (rewritten, FoldThought(sentences.thought_label(turn.thought_s)))
+
+
+def _noticed(turn: Turn, line: Line) -> Show:
+    turn.notices.append((len(turn.answer), line))
+    return ShowNotice(line)
 
 
 def _seamed(turn: Turn) -> Show:
-    words = sentences.seam(turn.target_name)
-    turn.seams.append((len(turn.answer), words))
+    if turn.went_on is not None and not turn.has_new_text:
+        words = sentences.gone_on(turn.target_name, turn.went_on)
+    else:
+        words = sentences.seam(turn.decisions)
+    turn.seam(words)
     return ShowSeam(words)
 
 
@@ -321,9 +284,8 @@ def _unfolded(turn: Turn, now_s: float) -> tuple[Show, ...]:
     if turn.thinking_s is None:
         return ()
     turn.thought_s += now_s - turn.thinking_s
-    label = sentences.thought_label(now_s - turn.thinking_s)
     turn.thinking_s = None
-    return (FoldThought(label),)
+    return (FoldThought(sentences.thought_label(turn.thought_s)),)
 
 
 def _name_of(turn: Turn, target: str | None) -> str:

@@ -67,6 +67,8 @@ class ChatStatus(Widget):
         choice: ModelChoice | None,
         unseen: int,
         now_s: float,
+        *,
+        editing: str = "",
     ) -> None:
         """Say how the chat stands."""
         right = [_badge(unseen)] if unseen else []
@@ -75,6 +77,9 @@ class ChatStatus(Widget):
         elif state := session.state(now_s):
             stop = Segment((("Esc", "key"), (" stops", "muted")), 1, "stop")
             self._line.show([Segment((("● ", "accent"), (state, "")), 3)], [*right, stop])
+        elif editing:
+            leave = Segment((("Esc", "key"), (" leaves it as it was", "muted")), 2)
+            self._line.show([Segment(((editing, "accent"),), 3), leave], right)
         else:
             self._line.show(idle_segments(len(queue), model, choice), right)
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from sollol_tui.core import units
 from sollol_tui.core.asks import Candidate, RouteDecision
+from sollol_tui.core.chats import SeamMark
 from sollol_tui.core.journal import Area, Entry
 from sollol_tui.ui.panes.figures import clock, labelled
 from sollol_tui.ui.panes.marks import LEVEL_MARKS
@@ -68,6 +72,23 @@ def decision_lines(decision: RouteDecision, ascii_only: bool = False) -> tuple[L
         lines.append((("  no target was there to consider", "muted"),))
     ranked = sorted(decision.candidates, key=_rank)
     return (*lines, *(_candidate(c, decision, ascii_only) for c in ranked))
+
+
+def answer_lines(
+    decisions: Sequence[RouteDecision], seams: Sequence[SeamMark], ascii_only: bool = False
+) -> tuple[Line, ...]:
+    """The decisions behind one answer, those of its seams under the words of the seam."""
+    by_number = {seam.decision: seam for seam in seams}
+    lines: list[Line] = []
+    for number, decision in enumerate(decisions):
+        seam = by_number.get(number)
+        if seam is not None:
+            at = f"after {units.count(seam.at_chars)} characters: "
+            lines += [(), ((at, "muted"), (clean(seam.text), "warn"))]
+        elif lines:
+            lines.append(())
+        lines += decision_lines(decision, ascii_only)
+    return tuple(lines)
 
 
 def _candidate_titles() -> Line:

@@ -13,11 +13,12 @@ from textual.widget import Widget
 
 from sollol_tui.core.state import ClusterSnapshot
 from sollol_tui.engine.engine import Engine
-from sollol_tui.ui import arrangement
+from sollol_tui.ui import arrangement, message_commands
 from sollol_tui.ui.coordinator_menu import own_coordinator
 from sollol_tui.ui.filling import Panes
 from sollol_tui.ui.hints import TITLES, key_hints, tab_segments
 from sollol_tui.ui.keys import DASHBOARD_KEYS, PANES
+from sollol_tui.ui.live_keys import key_of
 from sollol_tui.ui.messages import CommandGiven
 from sollol_tui.ui.panes.coordinator import main_coordinator, says_much
 from sollol_tui.ui.panes.phases import is_coming, waits_to_retry
@@ -159,6 +160,7 @@ class DashboardScreen(SteadyScreen[None]):
             chat = self.panes.make_chat()
             self.mount(chat, after=self.panes.chat_place)
             self.panes.chat_place.remove()
+            chat.conversation.again_key = lambda: key_of(self, "again")
             self.call_after_refresh(self._keep_focus)
         return chat
 
@@ -168,6 +170,11 @@ class DashboardScreen(SteadyScreen[None]):
             self.bring_chat()
         self._set_current(pane)
         self.set_focus(self.panes.takes_focus(pane))  # at once: what is typed next is meant for it
+
+    def show_messages(self) -> None:
+        """Show the chat; its messages have the focus."""
+        self.show_pane("chat")
+        self.set_focus(self.bring_chat().transcript)
 
     def step_pane(self, by: int) -> None:
         self.show_pane(PANES[(PANES.index(self.current) + by) % len(PANES)])
@@ -186,7 +193,7 @@ class DashboardScreen(SteadyScreen[None]):
 
     def show_keys(self) -> None:
         """Write the key line anew: it says what works where the focus is."""
-        self._keys.show(*key_hints(self))
+        self._keys.show(*key_hints(self, message_commands.idle(self.panes.chat)))
 
     @on(LiveTable.RowChosen)
     @on(EventLog.RowChosen)
@@ -222,7 +229,7 @@ class DashboardScreen(SteadyScreen[None]):
             return isinstance(self.pane, LiveTable)
         if command == "filter":
             return isinstance(self.pane, LiveTable | EventLog)
-        if command == "errors":
+        if command in ("errors", "answer"):
             return isinstance(self.pane, EventLog)
         if command == "log":
             return self.current == "coordinator"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
+from textual.binding import BindingType
 from textual.strip import Strip
 
 from sollol_tui.ui.text import Line, plain
 from sollol_tui.ui.widgets.cursor_pane import CursorPane
+from sollol_tui.ui.widgets.pane import moves
 from sollol_tui.ui.widgets.table_lines import CURSOR
 from sollol_tui.ui.widgets.table_model import filter_words, matches
 
@@ -31,12 +33,14 @@ class LogKey(NamedTuple):
     has_cursor: bool
 
 
-class EventLog(CursorPane):
+class EventLog(CursorPane, inherit_bindings=False):
     """The last `KEPT_LINES` entries, one line each.
 
     It follows its end until the cursor moves or the view is scrolled away from it; End, or
     scrolling back to the end, follows again. What comes meanwhile is counted in the title.
     """
+
+    BINDINGS: ClassVar[list[BindingType]] = [*moves(first="home"), *CursorPane.BINDINGS]
 
     class RowChosen(CursorPane.RowChosen):
         """Enter or a double click on an entry."""
@@ -101,6 +105,16 @@ class EventLog(CursorPane):
         """To the end, and stay there."""
         self.is_following, self.unseen = True, 0
         self.flush()
+
+    def go_to(self, key: str) -> bool:
+        """Put the cursor on an entry, with a filter gone that hides it; False when it has left."""
+        if not any(entry.key == key for entry in self._ring):
+            return False
+        if not any(entry.key == key for entry in self._view):
+            self.errors_only, self._filter, self._words = False, "", ()
+            self._rebuild()
+        self.move_to(next(at for at, entry in enumerate(self._view) if entry.key == key))
+        return True
 
     def _is_wanted(self, entry: LogLine) -> bool:
         if self.errors_only and not entry.is_fault:

@@ -44,6 +44,18 @@ def _move(keys: str, action: str, name: str, tooltip: str) -> Binding:
     )
 
 
+def moves(first: str = "home,g") -> list[BindingType]:
+    """The keys that scroll a pane; `first` are those to its first line."""
+    return [
+        _move("up,k", "move(-1)", "up", "One line up"),
+        _move("down,j", "move(1)", "down", "One line down"),
+        _move("pageup", "page(-1)", "page-up", "One page up"),
+        _move("pagedown", "page(1)", "page-down", "One page down"),
+        _move(first, f"move({-_FAR})", "first", "To the first line"),
+        _move("end,G", f"move({_FAR})", "last", "To the last line"),
+    ]
+
+
 class Pane(ScrollView, can_focus=True, inherit_bindings=False):
     """A bordered, scrolling pane that draws its own lines.
 
@@ -53,14 +65,7 @@ class Pane(ScrollView, can_focus=True, inherit_bindings=False):
 
     TITLES: ClassVar[int] = 0  # lines at the top that do not scroll
     COMPONENT_CLASSES: ClassVar[set[str]] = CLASSES
-    BINDINGS: ClassVar[list[BindingType]] = [
-        _move("up,k", "move(-1)", "up", "One line up"),
-        _move("down,j", "move(1)", "down", "One line down"),
-        _move("pageup", "page(-1)", "page-up", "One page up"),
-        _move("pagedown", "page(1)", "page-down", "One page down"),
-        _move("home,g", f"move({-_FAR})", "first", "To the first line"),
-        _move("end,G", f"move({_FAR})", "last", "To the last line"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = moves()
 
     def __init__(
         self,

@@ -141,6 +141,9 @@ class Transcript(ChoicePane):
         del self._handles[number:]
         super().cut(number)
 
+    def handle(self, number: int) -> MessageHandle:
+        return self._handles[number]
+
     @property
     def chosen_handle(self) -> MessageHandle | None:
         """The message that is chosen."""

@@ -55,6 +55,10 @@ class ChoicePane(HistoryPane):
             self.chosen = None
         super().cut(number)
 
+    def go_to(self, number: int) -> None:
+        """Choose a message and show its beginning."""
+        self._go_to(number, 1)
+
     # Moving
 
     def action_move(self, by: int) -> None:

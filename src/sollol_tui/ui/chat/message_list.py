@@ -1,0 +1,16 @@
+"""The transcript of a chat with the keys that act on its messages."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.binding import BindingType
+
+from sollol_tui.ui.keys import MESSAGE_KEYS
+from sollol_tui.ui.widgets.transcript import Transcript
+
+
+class MessageList(Transcript):
+    """What was said, as a list: its messages are asked again, continued, changed, deleted."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*MESSAGE_KEYS]
