@@ -19,13 +19,16 @@ from sollol_tui.ui.panes.detail import (
 )
 from sollol_tui.ui.panes.events import decision_lines, log_line
 from sollol_tui.ui.panes.nodes import node_columns, node_empty, node_rows
-from sollol_tui.ui.panes.stats import stats_lines
+from sollol_tui.ui.panes.queues import queues
+from sollol_tui.ui.panes.record import record_lines
+from sollol_tui.ui.panes.stats import stats_view
 from sollol_tui.ui.panes.status import status_segments
 from sollol_tui.ui.theme import DEFAULT_THEME, THEMES, semantic_colours
 from sollol_tui.ui.widgets.event_log import EventLog
-from sollol_tui.ui.widgets.lines_pane import Lines, LinesPane
+from sollol_tui.ui.widgets.lines_pane import FittedPane, Lines, LinesPane
 from sollol_tui.ui.widgets.live_table import LiveTable
 from sollol_tui.ui.widgets.strip import OneLine, Segment
+from sollol_tui.ui.widgets.table_model import Row
 from tests.ui import snapshots_data as data
 
 SHEET = Path(__file__).parents[2] / "tcss" / "panes.tcss"
@@ -54,15 +57,24 @@ class Stage(App[None]):
 def nodes(ascii_only: bool = False) -> Iterable[Widget]:
     table = LiveTable(node_columns(ascii_only), ascii_only=ascii_only)
     table.set_title((("2 ", "muted"), ("Nodes", "")))
-    table.show(node_rows(data.NODES, rates=data.RATES, ascii_only=ascii_only))
+    table.show(_node_rows(ascii_only))
     table.tick(data.NOW_S)
     yield table
+
+
+def _node_rows(ascii_only: bool) -> tuple[Row, ...]:
+    return node_rows(
+        data.NODES,
+        figures=data.FIGURES,
+        waits=queues(data.SNAPSHOT.requests),
+        ascii_only=ascii_only,
+    )
 
 
 def backends(ascii_only: bool = False) -> Iterable[Widget]:
     table = LiveTable(backend_columns(ascii_only), ascii_only=ascii_only)
     table.set_title((("3 ", "muted"), ("RPC backends", "")))
-    table.show(backend_rows(data.BACKENDS, ascii_only=ascii_only))
+    table.show(backend_rows(data.BACKENDS, figures=data.FIGURES, ascii_only=ascii_only))
     table.tick(data.NOW_S)
     yield table
 
@@ -133,15 +145,16 @@ def coordinator() -> Iterable[Widget]:
     )
 
 
-def stats() -> Iterable[Widget]:
-    yield lines(
-        "5 Stats",
-        lambda cells: stats_lines(data.SNAPSHOT, cells, data.NOW_S, tps_samples=data.TPS_SAMPLES),
-    )
+def stats(ascii_only: bool = False) -> Iterable[Widget]:
+    pane = FittedPane(ascii_only=ascii_only)
+    pane.set_title("5 Stats")
+    pane.show_fitted(stats_view(data.SNAPSHOT, data.STATS, data.NOW_S, samples=data.TPS_SAMPLES))
+    yield pane
 
 
 def details() -> Iterable[Widget]:
-    yield lines("gpu-rig", node_detail_lines(data.NODES[0], data.NOW_S, rate_tps=33.1))
+    record = record_lines(data.FIGURES[data.RIG_URL], data.STATS)
+    yield lines("gpu-rig", node_detail_lines(data.NODES[0], data.NOW_S, record=record))
     yield lines("10.0.0.6:50052", backend_detail_lines(data.BACKENDS[2], data.NOW_S))
     yield lines("d-81f2", decision_lines(data.DECISION))
     yield lines(
@@ -180,6 +193,8 @@ PICTURES: dict[str, tuple[Callable[[], Iterable[Widget]], int]] = {
     "status-ascii": (lambda: status(ascii_only=True), 5),
     "coordinator": (coordinator, 12),
     "stats": (stats, 10),
+    "stats-whole": (stats, 60),
+    "stats-ascii": (lambda: stats(ascii_only=True), 60),
     "details": (details, 76),
 }
 

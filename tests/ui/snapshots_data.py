@@ -6,6 +6,7 @@ from sollol_tui.core.asks import Candidate, RouteDecision
 from sollol_tui.core.faults import Fault, FaultKind
 from sollol_tui.core.ids import BackendAddress, CoordinatorUrl, NodeUrl
 from sollol_tui.core.journal import Area, Entry, Level
+from sollol_tui.core.samples import Sample
 from sollol_tui.core.state import (
     BackendState,
     BackendStatus,
@@ -26,13 +27,13 @@ from sollol_tui.core.state import (
     Slot,
     Totals,
 )
+from sollol_tui.core.statistics import Statistics
 
 NOW_S = 1_764_034_875.0  # 2025-11-25 01:41:15 UTC
 GIB = 1024**3
 
 COORDINATOR_URL = CoordinatorUrl("http://10.0.0.1:18080")
 RIG_URL, SPARK_URL = NodeUrl("http://10.0.0.4:11434"), NodeUrl("http://10.0.0.5:11434")
-RATES: dict[str, float] = {RIG_URL: 33.1, SPARK_URL: 12.4}
 CAN = ("completion", "tools")
 
 MODELS = (
@@ -271,3 +272,38 @@ TPS_SAMPLES: tuple[float | None, ...] = (
     *(None,) * 8,
     *(float(abs((i * 7919) % 41 - 20)) for i in range(112)),
 )
+
+ASKED_AGO_S = 3 * 86_400.0  # the oldest request of the record
+
+
+def _sample(number: int) -> Sample:
+    """One of many requests: most go to the nodes, some to the coordinator, a few fail."""
+    on_coordinator = number % 13 == 0
+    target = COORDINATOR_URL if on_coordinator else (RIG_URL, SPARK_URL, RIG_URL)[number % 3]
+    model = "codellama:13b" if on_coordinator else ("llama3.2", "qwen3:8b")[number % 2]
+    kind = (FaultKind.TIMEOUT, FaultKind.REFUSED)[number % 2] if number % 61 == 7 else None
+    slow = 6.0 if on_coordinator else 1.0
+    spread = (number * 7919) % 97 / 97
+    return Sample(
+        at_s=NOW_S - ASKED_AGO_S * (1 - number / 1283) ** 3,
+        model=model,
+        mode=Mode.BOTH,
+        kind="coordinator" if on_coordinator else "node",
+        target=target,
+        tries=1,
+        ttft_s=slow * (0.2 + 0.3 * spread),
+        total_s=slow * (2.0 + 3.0 * spread),
+        decode_tps=33.1 / slow * (0.8 + 0.4 * spread),
+        prefill_tps=410 / slow,
+        tokens=100 + number % 200,
+        fault=Fault(kind) if kind else None,
+        request=f"r-{number}",
+        outcome=kind.value if kind else "complete",
+        queue_s=0.1 * spread,
+        backends=COORDINATOR.backends if on_coordinator else (),
+    )
+
+
+SAMPLES = tuple(_sample(number) for number in range(1284))
+STATS = Statistics(SAMPLES, NOW_S).stats(NOW_S)
+FIGURES = {row.key: row for row in (*STATS.nodes, *STATS.coordinators, *STATS.backends)}

@@ -209,7 +209,7 @@ async def test_a_new_snapshot_reaches_every_pane() -> None:
         engine.store.log("warn", "node", RIG, "something happened")
         engine.show(FULL)
         await until_shown(pilot, "codellama:34b", "gpu-rig", "10.0.0.12", "something happened")
-        await until_shown(pilot, "BOTH", "128")
+        await until_shown(pilot, "BOTH", "running   2")
 
 
 async def test_ages_get_older_without_a_new_snapshot() -> None:

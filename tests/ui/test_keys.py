@@ -41,6 +41,15 @@ def asked(*call: str) -> Callable[[SollolApp], bool]:
     return is_asked
 
 
+def is_drained(name: str, drained: bool) -> Callable[[SollolApp], bool]:
+    def is_so(app: SollolApp) -> bool:
+        said = any(f"{name} takes" in note.message for note in app._notifications)
+        (node,) = [node for node in app.snapshot.nodes if node.name == name]
+        return said and node.drained is drained
+
+    return is_so
+
+
 # id of the binding → key, and what is so after it
 DEEDS: dict[str, list[tuple[str, Callable[[SollolApp], bool]]]] = {
     "help": [("question_mark", opened("HelpScreen"))],
@@ -58,6 +67,7 @@ DEEDS: dict[str, list[tuple[str, Callable[[SollolApp], bool]]]] = {
     "copy": [("y", lambda app: app.clipboard == RIG)],
     "actions": [("a", opened("ChoiceScreen"))],
     "log": [("1,l", opened("LogScreen"))],
+    "drain": [("d", is_drained("gpu-rig", True)), ("d,d", is_drained("gpu-rig", False))],
     "errors": [("4,e", lambda app: app.dashboard.panes.events.errors_only)],
     "again": [
         ("f5", lambda app: any("Nothing was asked" in n.message for n in app._notifications))

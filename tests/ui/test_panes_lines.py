@@ -12,13 +12,10 @@ from sollol_tui.core.faults import Fault, FaultKind
 from sollol_tui.core.ids import BackendAddress, CoordinatorUrl
 from sollol_tui.core.journal import Entry
 from sollol_tui.core.state import (
-    ClusterSnapshot,
     CoordinatorState,
     CoordinatorStatus,
     Owner,
-    RequestState,
     Slot,
-    Totals,
 )
 from sollol_tui.ui.panes.coordinator import (
     context_line,
@@ -34,7 +31,7 @@ from sollol_tui.ui.panes.detail import (
 )
 from sollol_tui.ui.panes.events import decision_lines, entry_lines, event_line, log_line
 from sollol_tui.ui.panes.figures import bar, gib, listed, memory, share, sparkline, tokens, tps
-from sollol_tui.ui.panes.stats import stats_lines
+from sollol_tui.ui.panes.queues import Queue
 from sollol_tui.ui.text import Line, line_width, plain
 from tests.ui.snapshots_data import (
     BACKENDS,
@@ -43,12 +40,11 @@ from tests.ui.snapshots_data import (
     ENTRIES,
     GIB,
     NODES,
-    NOTHING,
     NOW_S,
-    SNAPSHOT,
     STOPPED,
-    TPS_SAMPLES,
 )
+
+DRAINED = NODES[0]._replace(drained=True)
 
 
 def said(lines: Sequence[Line]) -> list[str]:
@@ -294,62 +290,28 @@ def test_a_list_is_one_label_and_no_line_longer_than_there_is_room() -> None:
     ]
 
 
-# Stats
-
-
-def test_figures_say_what_was_asked_what_runs_and_where() -> None:
-    shown = said(stats_lines(SNAPSHOT, 56, NOW_S, tps_samples=TPS_SAMPLES))
-    assert shown[0].endswith(" 10.0 · 20 s, most 20.0")
-    assert shown[1:5] == [
-        "asked     1 284 · 14 failed (1 %) · 342 100 tokens".replace(" 284", "\u202f284").replace(
-            " 100", "\u202f100"
-        ),
-        "running   4 · 1 without a token yet, for 2 s",
-        "loaded    3 models on 3 nodes · VRAM 11G",
-        "at        gpu-rig              ▰▰ 2",
-    ]
-    assert shown[-1] == "          coordinator 10.0.0.1 ▰ 1"
-
-
-def test_figures_of_a_quiet_cluster_claim_nothing() -> None:
-    assert said(stats_lines(NOTHING, 56, NOW_S)) == [
-        "tok/s     –",
-        "asked     nothing yet",
-        "running   nothing",
-        "loaded    0 models on 0 nodes · VRAM –",
-    ]
-
-
-def test_a_request_that_has_its_first_token_does_not_wait() -> None:
-    request = RequestState("r", "m", "t", NOW_S - 9, NOW_S - 8)
-    snapshot = ClusterSnapshot(requests=(request,), totals=Totals(1, 0, 5))
-    shown = said(stats_lines(snapshot, 56, NOW_S, tps_samples=[None, 3.0]))
-    assert shown[2] == "running   1"
-    assert "3.0" in shown[0]
-
-
-@pytest.mark.parametrize("cells", [20, 54, 78, 118, 198])
-def test_the_curve_takes_the_room_there_is(cells: int) -> None:
-    (line, *_) = stats_lines(SNAPSHOT, cells, NOW_S, tps_samples=TPS_SAMPLES)
-    assert line_width(line) <= max(cells, 44)
-    assert sum(char in "▁▂▃▄▅▆▇█" for char in plain(line)) <= len(TPS_SAMPLES)
-
-
 # Details
 
 
 def test_a_nodes_detail_lists_its_models_with_what_they_can() -> None:
-    text = "\n".join(said(node_detail_lines(NODES[0], NOW_S, rate_tps=33.1)))
+    text = "\n".join(said(node_detail_lines(NODES[0], NOW_S, wait=Queue(1, NOW_S - 14))))
     for part in (
         "url       http://10.0.0.4:11434",
         "seen      2 s ago · answered in 2.3 ms",
-        "load      2 of our requests now · 33.1 tok/s last",
+        "load      2 of our requests now · 1 waits for a first token, 14 s",
         "vram      7.9/24G · NVIDIA RTX 3090",
         "qwen3:8b  5.7G     5.2G     8.2k      31 min",
         "gpt-oss:120b-cloud  at ollama.com:443",
         "completion, tools, thinking",
     ):
         assert part in text
+
+
+def test_a_drained_nodes_detail_says_what_that_means_and_what_still_runs() -> None:
+    (line,) = [s for s in said(node_detail_lines(DRAINED, NOW_S)) if s.startswith("load")]
+    assert line == "load      2 of our requests now · draining: takes nothing new"
+    idle = said(node_detail_lines(DRAINED._replace(in_flight=0), NOW_S))
+    assert "load      0 of our requests now · drained: takes nothing new" in idle
 
 
 def test_details_say_what_a_state_means_and_what_failed() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from sollol_tui.core import statistics
 from sollol_tui.core.faults import Fault, FaultKind
 from sollol_tui.core.state import (
     BackendStatus,
@@ -12,14 +13,25 @@ from sollol_tui.core.state import (
     LoadedModel,
     NodeState,
     NodeStatus,
+    RequestState,
 )
 from sollol_tui.ui.panes.backends import backend_columns, backend_empty, backend_rows
 from sollol_tui.ui.panes.figures import FaultNote, Live, Until
 from sollol_tui.ui.panes.marks import BACKEND_MARKS, COORDINATOR_MARKS, NODE_MARKS, REGISTRY_MARKS
-from sollol_tui.ui.panes.nodes import Counts, node_columns, node_empty, node_rows
+from sollol_tui.ui.panes.nodes import node_columns, node_empty, node_rows
+from sollol_tui.ui.panes.queues import Queue, queues
+from sollol_tui.ui.panes.shards import Held
 from sollol_tui.ui.text import plain, width
 from sollol_tui.ui.widgets.table_model import Row, TableModel, plan_columns
-from tests.ui.snapshots_data import BACKENDS, COORDINATOR_URL, GIB, NODES, NOW_S, RATES, RIG_URL
+from tests.ui.snapshots_data import (
+    BACKENDS,
+    COORDINATOR_URL,
+    FIGURES,
+    GIB,
+    NODES,
+    NOW_S,
+    RIG_URL,
+)
 
 
 def said(row: Row, columns: tuple[str, ...], now_s: float = NOW_S) -> dict[str, str]:
@@ -42,29 +54,64 @@ def note(row: Row, now_s: float = NOW_S) -> str:
 
 
 def test_a_node_is_shown_with_all_that_it_told() -> None:
-    counts = {str(RIG_URL): Counts(41, 2)}
-    assert node(NODES[0], rates=RATES, counts=counts) == {
+    waits = {RIG_URL: Queue(1, NOW_S - 14)}
+    assert node(NODES[0], figures=FIGURES, waits=waits) == {
         "status": "● up",
         "name": "gpu-rig",
         "loaded": "llama3.2  qwen3:8b",
         "running": "2",
-        "tps": "33.1",
+        "waiting": "1 · 14 s",
+        "tps": "32.7",
+        "p50": "3.4 s",
+        "ttft": "341 ms",
+        "requests": "790",
+        "errors": "13",
         "latency": "2 ms",
-        "models": "4",
         "vram": "7.9/24G",
         "expires": "4 min",
+        "models": "4",
         "version": "0.12.11",
-        "requests": "41",
-        "errors": "2",
         "sources": "redis config",
     }
 
 
 def test_of_a_node_that_never_answered_nothing_is_known_but_our_own_requests() -> None:
     shown = node(NODES[7])
-    unknown = set(shown) - {"status", "name", "running", "sources"}
+    unknown = set(shown) - {"status", "name", "running", "waiting", "sources"}
     assert {shown[key] for key in unknown} == {"–"}
-    assert (shown["status"], shown["running"]) == ("? unknown", "0")
+    assert (shown["status"], shown["running"], shown["waiting"]) == ("? unknown", "0", "0")
+    asked = node(NODES[7], figures=FIGURES)
+    assert (asked["requests"], asked["errors"], asked["tps"]) == ("0", "0", "–")
+
+
+def test_a_node_that_was_not_asked_lately_shows_its_older_speed_and_says_so() -> None:
+    old = statistics.Row(RIG_URL, statistics.Figures(), FIGURES[RIG_URL].overall)
+    (row,) = node_rows([NODES[0]], figures={RIG_URL: old})
+    cells = dict(zip((c.key for c in node_columns()), row.cells, strict=True))
+    assert [(cells[key].text, cells[key].style) for key in ("tps", "p50", "ttft")] == [
+        ("33.2", "muted"),
+        ("3.5 s", "muted"),
+        ("352 ms", "muted"),
+    ]
+
+
+def test_who_waits_is_counted_by_target_with_the_age_of_the_oldest() -> None:
+    requests = (
+        RequestState("a", "m", RIG_URL, NOW_S - 14),
+        RequestState("b", "m", RIG_URL, NOW_S - 40),
+        RequestState("c", "m", RIG_URL, NOW_S - 90, first_token_at_s=NOW_S - 80),
+        RequestState("d", "m", COORDINATOR_URL, NOW_S - 1),
+    )
+    found = queues(requests)
+    assert found == {RIG_URL: Queue(2, NOW_S - 40), COORDINATOR_URL: Queue(1, NOW_S - 1)}
+    assert found[RIG_URL](NOW_S) == ("2 · 40 s", "warn")
+    assert found[COORDINATOR_URL](NOW_S) == ("1 · 1 s", "")
+
+
+@pytest.mark.parametrize("waiting", [1, 12, 123])
+@pytest.mark.parametrize("ago_s", [3, 59, 720, 86_000])
+def test_a_queue_fits_its_column(waiting: int, ago_s: int) -> None:
+    assert width(Queue(waiting, NOW_S - ago_s)(NOW_S)[0]) <= 10
 
 
 def test_what_a_node_told_before_it_went_down_is_not_shown_as_if_it_were_so() -> None:
@@ -85,8 +132,18 @@ def test_a_state_that_nobody_confirmed_for_three_intervals_is_a_question() -> No
     assert node(NODES[5], NOW_S + 900)["status"] == "✗ down"
 
 
-def test_a_drained_node_says_so() -> None:
-    assert node(NODES[0]._replace(drained=True))["status"] == "○ drained"
+def test_a_drained_node_says_so_and_what_it_waits_for() -> None:
+    (row,) = node_rows([NODES[0]._replace(drained=True)])
+    assert said(row, tuple(c.key for c in node_columns()))["status"] == "◐ draining"
+    assert note(row) == "draining · 2 running"
+    (row,) = node_rows([NODES[0]._replace(drained=True, in_flight=0)])
+    assert said(row, tuple(c.key for c in node_columns()))["status"] == "○ drained"
+    assert row.note is None
+
+
+def test_a_drained_node_that_is_down_says_both() -> None:
+    (row,) = node_rows([NODES[5]._replace(drained=True)])
+    assert note(row) == "connection refused · 10.0.0.9:11434 · again in 45 s · drained"
 
 
 def test_a_fault_stands_below_its_row_with_the_next_look_where_it_is_far() -> None:
@@ -164,10 +221,24 @@ def test_an_attached_backend_names_its_coordinator_and_is_never_stale() -> None:
         "devices": "RTX 3090 24.0 GiB",
         "memory": "6.1/24G",
         "layers": "–",
+        "share": "–",
         "attached": "10.0.0.1",
+        "requests": "–",
+        "ok": "–",
+        "mean": "–",
         "latency": "–",
         "sources": "redis",
     }
+
+
+def test_a_backend_shows_its_share_and_the_requests_that_went_over_it() -> None:
+    address = BACKENDS[0].address
+    rows = backend_rows(BACKENDS, layers={address: Held(13, 41)}, figures=FIGURES)
+    shown = said(rows[0], tuple(c.key for c in backend_columns()))
+    keys = ("layers", "share", "requests", "ok", "mean")
+    assert [shown[key] for key in keys] == ["13/41", "32 %", "99", "98 %", "21 s"]
+    free = said(rows[2], tuple(c.key for c in backend_columns()))
+    assert [free[key] for key in keys] == ["–", "–", "0", "–", "–"]
 
 
 def test_a_free_backend_shows_its_probe_and_a_cpu_its_memory_without_use() -> None:
@@ -208,7 +279,10 @@ def test_devices_that_nobody_named_are_counted() -> None:
 @pytest.mark.parametrize("cells", [54, 58, 78, 118, 198])
 def test_state_and_name_are_whole_in_every_width(cells: int, ascii_only: bool) -> None:
     for columns, rows in (
-        (node_columns(ascii_only), node_rows(NODES[:3], ascii_only=ascii_only)),
+        (
+            node_columns(ascii_only),
+            node_rows(NODES[:3], figures=FIGURES, ascii_only=ascii_only),
+        ),
         (backend_columns(ascii_only), backend_rows(BACKENDS[:5], ascii_only=ascii_only)),
     ):
         model = TableModel(columns)

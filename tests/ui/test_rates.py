@@ -1,21 +1,14 @@
-"""Tokens per second as time goes by, and what the last requests say of each target."""
+"""Tokens per second as time goes by."""
 
 from __future__ import annotations
 
-from sollol_tui.core.faults import Fault, FaultKind
-from sollol_tui.core.state import ClusterSnapshot, Mode, RequestState, Totals
-from sollol_tui.engine.ledger import Sample
-from sollol_tui.ui.panes.nodes import Counts
-from sollol_tui.ui.rates import TokenRate, counts, decode_rates
+from sollol_tui.core.state import ClusterSnapshot, RequestState, Totals
+from sollol_tui.ui.rates import TokenRate
 
 
 def snapshot(done: int, *running: int) -> ClusterSnapshot:
     requests = tuple(RequestState(str(n), "m", "t", 0.0, tokens=n) for n in running)
     return ClusterSnapshot(totals=Totals(tokens=done), requests=requests)
-
-
-def sample(target: str, tps: float | None, fault: Fault | None = None) -> Sample:
-    return Sample(0.0, "m", Mode.TASK, "node", target, 1, 0.1, 1.0, tps, None, 10, fault)
 
 
 def test_the_rate_counts_tokens_of_running_and_ended_requests() -> None:
@@ -42,13 +35,3 @@ def test_a_clock_that_stands_or_goes_back_gives_no_sample() -> None:
     for now_s in (5.0, 5.0, 4.0):
         rate.add(snapshot(0, int(100 - now_s)), now_s)
     assert not rate.samples
-
-
-def test_the_last_answer_of_a_target_gives_its_speed() -> None:
-    samples = [sample("a", 10.0), sample("b", 7.0), sample("a", 12.0), sample("a", None)]
-    assert decode_rates(samples) == {"a": 12.0, "b": 7.0}
-
-
-def test_failed_requests_are_counted_as_errors() -> None:
-    samples = [sample("a", 1.0), sample("a", None, Fault(FaultKind.CUT)), sample("b", 1.0)]
-    assert counts(samples) == {"a": Counts(2, 1), "b": Counts(1, 0)}

@@ -75,13 +75,13 @@ class Stats(NamedTuple):
     backends: tuple[Row, ...] = ()
     models: tuple[Row, ...] = ()
 
-    def share(self, row: Row) -> float | None:
+    def share(self, row: Row, *, overall: bool = False) -> float | None:
         """Which part of all requests a row has, lately, from 0 to 1; None when there were none.
 
         A request that went to several targets counts in each of their rows.
         """
-        whole = self.all.recent.requests
-        return row.recent.requests / whole if whole else None
+        whole, part = (self.all.overall, row.overall) if overall else (self.all.recent, row.recent)
+        return part.requests / whole.requests if whole.requests else None
 
 
 def percentile(ordered: Sequence[float], share: float) -> float | None:

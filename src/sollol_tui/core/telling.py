@@ -83,9 +83,18 @@ def _nodes(before: ClusterSnapshot, after: ClusterSnapshot) -> Iterator[Told]:
         if was is None or was.status is not now.status:
             level = _NODE_LEVELS.get(now.status, "error")
             yield Told(level, "node", now.url, f"{now.name} {_node_words(now)}")
-        if was is not None and was.drained is not now.drained:
-            word = "takes no new requests" if now.drained else "takes requests again"
-            yield Told("info", "node", now.url, f"{now.name} {word}")
+        if was is not None and (words := _drain_words(was, now)):
+            yield Told("info", "node", now.url, f"{now.name} {words}")
+
+
+def _drain_words(was: NodeState, now: NodeState) -> str:
+    """What became of a drain; empty when nothing did."""
+    if was.drained is now.drained:
+        is_through = now.drained and was.in_flight and not now.in_flight
+        return "is drained: the last request there has ended" if is_through else ""
+    if not now.drained:
+        return "takes requests again"
+    return "takes no new requests" + (f", {now.in_flight} end there" if now.in_flight else "")
 
 
 def _node_words(node: NodeState) -> str:

@@ -17,7 +17,6 @@ from sollol_tui.ui.arguments import (
     find_target,
     mode_choices,
     model_choices,
-    node_choices,
     target_choices,
     theme_choices,
 )
@@ -26,6 +25,7 @@ from sollol_tui.ui.chat_commands import CHAT_COMMANDS
 from sollol_tui.ui.command import Command, Run
 from sollol_tui.ui.coordinator_commands import COORDINATOR_COMMANDS
 from sollol_tui.ui.message_commands import MESSAGE_COMMANDS
+from sollol_tui.ui.node_commands import NODE_COMMANDS
 from sollol_tui.ui.parallel_command import PARALLEL
 from sollol_tui.ui.prompt_commands import PROMPT_COMMANDS
 from sollol_tui.ui.refused import Refused
@@ -86,26 +86,11 @@ def _pause(app: SollolApp, _argument: str) -> str:
     return "Paused: what you see gets old. p goes on." if paused else "Watching again."
 
 
-def _add_node(app: SollolApp, argument: str) -> str:
-    try:
-        return f"Added {app.engine.add_node(argument)}; looking at it now."
-    except ValueError as error:
-        raise Refused(f"Not added: {error}.") from error
-
-
 def _add_backend(app: SollolApp, argument: str) -> str:
     try:
         return f"Added {app.engine.add_backend(argument)}; looking at it now."
     except ValueError as error:
         raise Refused(f"Not added: {error}.") from error
-
-
-def _remove_node(app: SollolApp, argument: str) -> str | None:
-    url = find_node(app.snapshot, argument)
-    if url is None:
-        raise Refused(f"There is no node “{argument}”.")
-    dialogs.ask_to_remove(app, url)
-    return None
 
 
 def _remove_backend(app: SollolApp, argument: str) -> str | None:
@@ -325,23 +310,7 @@ COMMANDS: tuple[Command, ...] = (
         "One level back: filter, answer, prompt, zoom",
         lambda app, _: app.dashboard.go_back(),
     ),
-    Command(
-        "node add",
-        "Add a node",
-        "Add an Ollama node by its address",
-        _add_node,
-        arguments="URL",
-        changes=True,
-    ),
-    Command(
-        "node remove",
-        "Remove a node",
-        "Forget an Ollama node that was added by hand",
-        _remove_node,
-        arguments="NODE",
-        choices=node_choices,
-        changes=True,
-    ),
+    *NODE_COMMANDS,
     Command(
         "rpc add",
         "Add an RPC backend",

@@ -133,9 +133,7 @@ def open_detail(app: SollolApp) -> None:
     from sollol_tui.ui.subjects import describe
 
     subject = _subject(app)
-    show_detail(
-        app, subject.title, partial(describe, subject, app.engine.store), copied=subject.copied
-    )
+    show_detail(app, subject.title, partial(describe, subject, app.engine), copied=subject.copied)
 
 
 def open_actions(app: SollolApp) -> None:

@@ -11,21 +11,21 @@ from textual.widget import Widget
 from sollol_tui.core.parallel import Wish, recognise, wants_parallel
 from sollol_tui.core.state import ClusterSnapshot, NodeStatus
 from sollol_tui.engine.engine import Engine
-from sollol_tui.engine.ledger import Sample
 from sollol_tui.ui.hints import TITLES
 from sollol_tui.ui.keys import PANES
 from sollol_tui.ui.panes.backends import backend_columns, backend_empty, backend_rows
 from sollol_tui.ui.panes.coordinator import coordinator_lines, main_coordinator
 from sollol_tui.ui.panes.events import log_line
 from sollol_tui.ui.panes.nodes import node_columns, node_empty, node_rows
+from sollol_tui.ui.panes.queues import queues
 from sollol_tui.ui.panes.shards import held_layers
-from sollol_tui.ui.panes.stats import stats_lines
+from sollol_tui.ui.panes.stats import stats_view
 from sollol_tui.ui.panes.status import status_segments
-from sollol_tui.ui.rates import TokenRate, counts, decode_rates
+from sollol_tui.ui.rates import TokenRate
 from sollol_tui.ui.text import Line
 from sollol_tui.ui.theme import painted
 from sollol_tui.ui.widgets.event_log import EventLog
-from sollol_tui.ui.widgets.lines_pane import LinesPane
+from sollol_tui.ui.widgets.lines_pane import FittedPane, LinesPane
 from sollol_tui.ui.widgets.live_table import LiveTable
 from sollol_tui.ui.widgets.pane import Pane
 from sollol_tui.ui.widgets.strip import OneLine
@@ -50,7 +50,7 @@ class Panes:
         self.nodes = LiveTable(node_columns(ascii_only), ascii_only=ascii_only, id="nodes")
         self.rpc = LiveTable(backend_columns(ascii_only), ascii_only=ascii_only, id="rpc")
         self.events = EventLog(ascii_only=ascii_only, id="events")
-        self.stats = LinesPane(ascii_only=ascii_only, id="stats")
+        self.stats = FittedPane(ascii_only=ascii_only, id="stats")
         self.chat: ChatPanel | None = None  # it comes after the first frame, see `make_chat`
         self.chat_place = Widget(id="chat-place")
         self.by_name: dict[str, Widget] = {
@@ -65,9 +65,9 @@ class Panes:
             self._title(name)
         self._rate = TokenRate()
         self._last_entry = 0
-        self._last_sample: Sample | None = None
-        self._rates: dict[str, float] = {}
-        self._counts = counts(())
+        self._figures: Stats | None = None  # asked for after the first frame
+        self._of_nodes: dict[str, Row] | None = None
+        self._of_backends: dict[str, Row] | None = None
 
     def _title(self, name: str) -> None:
         line = ((f"{PANES.index(name) + 1} ", "muted"), (TITLES[name], ""))
@@ -137,14 +137,23 @@ class Panes:
     def show(self, snapshot: ClusterSnapshot) -> None:
         """Hand every pane its slice."""
         now_s = self._engine.store.now_s()
-        self._learn()
+        self._show_servers(snapshot, now_s)
+        self._show_models(snapshot)
+        entries = self._engine.store.entries_after(self._last_entry)
+        if entries:
+            self._last_entry = entries[-1].number
+            self.events.append(log_line(entry, self._ascii) for entry in entries)
+        self._show_moving(snapshot, now_s)
+
+    def _show_servers(self, snapshot: ClusterSnapshot, now_s: float) -> None:
+        """The two tables."""
         interval_s = snapshot.rules.interval_s
         self.nodes.show(
             node_rows(
                 snapshot.nodes,
                 interval_s=interval_s,
-                rates=self._rates,
-                counts=self._counts,
+                figures=self._of_nodes,
+                waits=queues(snapshot.requests),
                 ascii_only=self._ascii,
             ),
             node_empty(snapshot.looked),
@@ -154,25 +163,23 @@ class Panes:
                 snapshot.backends,
                 interval_s=interval_s,
                 layers=held_layers(snapshot.coordinators),
+                figures=self._of_backends,
                 ascii_only=self._ascii,
             ),
             backend_empty(snapshot.looked),
         )
         self.nodes.tick(now_s)
         self.rpc.tick(now_s)
-        self._show_models(snapshot)
-        entries = self._engine.store.entries_after(self._last_entry)
-        if entries:
-            self._last_entry = entries[-1].number
-            self.events.append(log_line(entry, self._ascii) for entry in entries)
-        self._show_moving(snapshot, now_s)
 
     def tick(self, now_s: float) -> None:
         """A second went by: a sample of the speed, and ages."""
         snapshot = self._engine.store.snapshot
         self._rate.add(snapshot, now_s)
-        self.nodes.tick(now_s)
-        self.rpc.tick(now_s)
+        if self._has_learned(now_s):
+            self._show_servers(snapshot, now_s)
+        else:
+            self.nodes.tick(now_s)
+            self.rpc.tick(now_s)
         self._show_moving(snapshot, now_s)
 
     def _show_moving(self, snapshot: ClusterSnapshot, now_s: float) -> None:
@@ -191,7 +198,7 @@ class Panes:
         )
         self.coordinator.show(lambda cells: self._coordinator_lines(snapshot, cells, now_s))
         samples = tuple(self._rate.samples)
-        self.stats.show(lambda cells: stats_lines(snapshot, cells, now_s, tps_samples=samples))
+        self.stats.show_fitted(stats_view(snapshot, self._figures, now_s, samples=samples))
 
     def _coordinator_lines(
         self, snapshot: ClusterSnapshot, cells: int, now_s: float
@@ -207,9 +214,12 @@ class Panes:
             ascii_only=self._ascii,
         )
 
-    def _learn(self) -> None:
-        """What the last requests say of their targets; counted anew only after another one."""
-        samples = self._engine.ledger.samples
-        if samples and samples[-1] is not self._last_sample:
-            self._last_sample = samples[-1]
-            self._rates, self._counts = decode_rates(samples), counts(samples)
+    def _has_learned(self, now_s: float) -> bool:
+        """Ask for the figures of our requests, once a second; whether they are others now."""
+        figures = self._engine.stats(now_s)
+        if figures is self._figures:
+            return False
+        self._figures = figures
+        self._of_nodes = {row.key: row for row in figures.nodes}
+        self._of_backends = {row.key: row for row in figures.backends}
+        return True

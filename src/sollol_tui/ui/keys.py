@@ -84,6 +84,7 @@ DASHBOARD_KEYS = [
     command_key("ctrl+o", "mode", CLUSTER, id_="mode.anywhere", show=True),
     command_key("a", "actions", ROWS, show=True),
     command_key("l", "log", ROWS, show=True),
+    command_key("d", "drain", ROWS, show=True),
     command_key("ctrl+r", "sessions", CLUSTER),
     command_key("s", "sort", ROWS, show=True),
     command_key("S", "reverse", ROWS),

@@ -1,13 +1,10 @@
-"""Tokens per second as time goes by, and what the last requests say of each target."""
+"""Tokens per second as time goes by."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
 
 from sollol_tui.core.state import ClusterSnapshot
-from sollol_tui.engine.ledger import Sample
-from sollol_tui.ui.panes.nodes import Counts
 
 SAMPLES = 180
 
@@ -35,18 +32,3 @@ class TokenRate:
     def now_tps(self, snapshot: ClusterSnapshot) -> float | None:
         """What the running requests receive; None when none runs."""
         return self.samples[-1] if snapshot.requests and self.samples else None
-
-
-def decode_rates(samples: Iterable[Sample]) -> dict[str, float]:
-    """The generation speed of the last answer of each target. `samples`: oldest first."""
-    return {s.target: s.decode_tps for s in samples if s.decode_tps is not None}
-
-
-def counts(samples: Iterable[Sample]) -> dict[str, Counts]:
-    """Our requests of each target, and how many of them failed."""
-    found: dict[str, Counts] = {}
-    for sample in samples:
-        known = found.get(sample.target, Counts(0, 0))
-        failed = sample.fault is not None
-        found[sample.target] = Counts(known.requests + 1, known.errors + failed)
-    return found

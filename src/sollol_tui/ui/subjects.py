@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 from sollol_tui.core.ids import RPC_PORT, short_name
 from sollol_tui.core.journal import Entry
-from sollol_tui.core.state import ClusterSnapshot
+from sollol_tui.core.state import BackendState, ClusterSnapshot, CoordinatorState, NodeState
+from sollol_tui.engine.engine import Engine
 from sollol_tui.engine.store import Store
 from sollol_tui.ui.arguments import STARTED_HERE
 from sollol_tui.ui.coordinator_menu import Action, coordinator_actions, whose
 from sollol_tui.ui.panes.coordinator import coordinator_name, main_coordinator
 from sollol_tui.ui.panes.nodes import node_name
+from sollol_tui.ui.text import Line
 from sollol_tui.ui.widgets.lines_pane import Lines
 
 BY_HAND = "hand"
@@ -43,29 +46,65 @@ def subject_of(pane: str, key: str | None, store: Store) -> Subject | None:
 
 
 def describe(
-    subject: Subject, store: Store, snapshot: ClusterSnapshot, now_s: float
+    subject: Subject, engine: Engine, snapshot: ClusterSnapshot, now_s: float
 ) -> Lines | None:
     """Everything known of a subject now; None when it is gone."""
-    from sollol_tui.ui.panes import detail, events
+    from sollol_tui.ui.panes import events
 
-    key = subject.key
-    if subject.pane == "nodes":
-        node = snapshot.node(key)
-        return detail.node_detail_lines(node, now_s) if node else None
-    if subject.pane == "rpc":
-        backend = snapshot.backend(key)
-        return detail.backend_detail_lines(backend, now_s) if backend else None
-    if subject.pane == "coordinator":
-        coordinator = snapshot.coordinator(key)
-        if coordinator is None:
-            return None
-        lines = detail.coordinator_detail_lines
-        return lambda cells: lines(coordinator, cells, now_s, backends=snapshot.backends)
-    entry = _find_entry(store, key)
+    if subject.pane in ("nodes", "rpc", "coordinator"):
+        return _target_lines(subject, engine, snapshot, now_s)
+    store, ascii_only = engine.store, engine.settings.ascii
+    entry = _find_entry(store, subject.key)
     if entry is None:
         return None
     decision = store.decision(entry.decision_id) if entry.decision_id else None
-    return events.decision_lines(decision) if decision else events.entry_lines(entry)
+    if decision is None:
+        return events.entry_lines(entry, ascii_only)
+    return events.decision_lines(decision, ascii_only)
+
+
+def _target_lines(
+    subject: Subject, engine: Engine, snapshot: ClusterSnapshot, now_s: float
+) -> Lines | None:
+    from sollol_tui.ui.panes import detail
+    from sollol_tui.ui.panes.queues import queues
+
+    key, ascii_only = subject.key, engine.settings.ascii
+    wait = queues(snapshot.requests).get(key)
+    if node := snapshot.node(key):
+        record = _record(engine, node, now_s)
+        return detail.node_detail_lines(
+            node, now_s, wait=wait, record=record, ascii_only=ascii_only
+        )
+    if backend := snapshot.backend(key):
+        record = _record(engine, backend, now_s)
+        return detail.backend_detail_lines(backend, now_s, record=record, ascii_only=ascii_only)
+    if coordinator := snapshot.coordinator(key):
+        return partial(
+            detail.coordinator_detail_lines,
+            coordinator,
+            now_s=now_s,
+            backends=snapshot.backends,
+            wait=wait,
+            record=_record(engine, coordinator, now_s),
+            ascii_only=ascii_only,
+        )
+    return None
+
+
+def _record(
+    engine: Engine, target: NodeState | BackendState | CoordinatorState, now_s: float
+) -> list[Line]:
+    """What our requests to it were like, and what the router expects of it now."""
+    from sollol_tui.ui.panes.record import record_lines, score_lines
+
+    stats = engine.stats(now_s)
+    rows = {row.key: row for row in (*stats.nodes, *stats.coordinators, *stats.backends)}
+    lines = record_lines(rows.get(target[0]), stats)
+    if isinstance(target, BackendState):
+        return lines
+    scores = score_lines(target, stats, engine.weigh, ascii_only=engine.settings.ascii)
+    return [*lines, (), *scores] if scores else lines
 
 
 def _coordinator(snapshot: ClusterSnapshot) -> Subject:
@@ -84,6 +123,9 @@ def _node(snapshot: ClusterSnapshot, key: str) -> Subject | None:
     actions = [
         Action(f"refresh {node.url}", "Look again"),
         Action(f"mode off {node.url}", "Send every request here (mode off)"),
+        Action(f"node undrain {node.url}", "Give it new requests again", changes=True)
+        if node.drained
+        else Action(f"node drain {node.url}", "Drain it: nothing new goes there", changes=True),
     ]
     if BY_HAND in node.sources:
         actions.append(Action(f"node remove {node.url}", "Forget it", changes=True))

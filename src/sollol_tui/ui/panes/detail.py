@@ -28,10 +28,10 @@ from sollol_tui.ui.panes.figures import (
     share,
     short_model,
     tokens,
-    tps,
 )
 from sollol_tui.ui.panes.marks import BACKEND_MARKS, node_mark
 from sollol_tui.ui.panes.nodes import node_name, vram_used_bytes
+from sollol_tui.ui.panes.queues import Queue
 from sollol_tui.ui.text import UNKNOWN, Line, Span, clean, fit, plain, width
 
 _NODE_SAYS = {
@@ -70,9 +70,22 @@ def table_lines(
 
 
 def node_detail_lines(
-    node: NodeState, now_s: float, *, rate_tps: float | None = None, ascii_only: bool = False
+    node: NodeState,
+    now_s: float,
+    *,
+    wait: Queue | None = None,
+    record: Sequence[Line] = (),
+    ascii_only: bool = False,
 ) -> tuple[Line, ...]:
-    """All about an Ollama node. `rate_tps` is the tokens per second last measured there."""
+    """All about an Ollama node.
+
+    Args:
+        node: what is known of it.
+        now_s: seconds since the epoch.
+        wait: our requests there that have no token yet.
+        record: what our requests there were like (see `record`).
+        ascii_only: no glyphs beyond ASCII.
+    """
     lines: list[Line] = [
         (node_mark(node).span(ascii_only), ("  ", ""), (node_name(node), "bold")),
         labelled("", (_NODE_SAYS[node.status], "muted")),
@@ -82,8 +95,9 @@ def node_detail_lines(
         labelled("seen", *_seen(node.seen_at_s, node.latency_ms, now_s)),
         labelled("health", *_health(node.health)),
         labelled("version", (clean(node.version or UNKNOWN), "")),
-        labelled("load", *_node_load(node, rate_tps)),
+        labelled("load", *_node_load(node, wait, now_s)),
         labelled("vram", *_node_memory(node)),
+        *_apart(record),
         (),
         *_loaded(node.loaded, now_s),
         (),
@@ -117,13 +131,25 @@ def _health(health: Health) -> tuple[Span, ...]:
     return ((UNKNOWN, "muted"),)
 
 
-def _node_load(node: NodeState, rate_tps: float | None) -> tuple[Span, ...]:
+def _apart(record: Sequence[Line]) -> tuple[Line, ...]:
+    return ((), *record) if record else ()
+
+
+def _node_load(node: NodeState, wait: Queue | None, now_s: float) -> tuple[Span, ...]:
+    drained = "draining: takes nothing new" if node.in_flight else "drained: takes nothing new"
     return (
-        (f"{node.in_flight} of our requests now", ""),
-        (f" · {tps(rate_tps)} tok/s last" if rate_tps is not None else "", "muted"),
+        *_in_flight(node.in_flight, wait, now_s),
         (f" · weight {node.weight:g}" if node.weight != 1 else "", "muted"),
-        (" · drained: takes nothing new" if node.drained else "", "warn"),
+        (f" · {drained}" if node.drained else "", "warn"),
     )
+
+
+def _in_flight(running: int, wait: Queue | None, now_s: float) -> tuple[Span, ...]:
+    waits = ""
+    if wait is not None:
+        verb = "waits" if wait.waiting == 1 else "wait"
+        waits = f" · {wait.waiting} {verb} for a first token, {wait.age(now_s)}"
+    return ((f"{running} of our requests now", ""), (waits, wait(now_s)[1] if wait else ""))
 
 
 def _node_memory(node: NodeState) -> tuple[Span, ...]:
@@ -167,9 +193,13 @@ def _models(models: Sequence[NodeModel]) -> list[Line]:
 
 
 def backend_detail_lines(
-    backend: BackendState, now_s: float, *, ascii_only: bool = False
+    backend: BackendState,
+    now_s: float,
+    *,
+    record: Sequence[Line] = (),
+    ascii_only: bool = False,
 ) -> tuple[Line, ...]:
-    """All about an RPC backend."""
+    """All about an RPC backend. `record` is what requests over it were like."""
     lines: list[Line] = [
         (
             BACKEND_MARKS[backend.status].span(ascii_only),
@@ -190,7 +220,7 @@ def backend_detail_lines(
     ]
     for number, device in enumerate(backend.devices):
         lines.append(labelled("", (f"device {number}  ", "muted"), (_device(*device), "")))
-    return tuple(lines)
+    return (*lines, *_apart(record))
 
 
 def _holder(backend: BackendState) -> str:
@@ -212,9 +242,12 @@ def coordinator_detail_lines(
     now_s: float,
     *,
     backends: Sequence[BackendState] = (),
+    wait: Queue | None = None,
+    record: Sequence[Line] = (),
     ascii_only: bool = False,
 ) -> tuple[Line, ...]:
-    """All about a coordinator: what its pane says, and the rest."""
+    """All about a coordinator: what its pane says, and the rest. `wait` and `record` as those of
+    a node."""
     lines: list[Line] = [
         *coordinator_lines(coordinator, cells, now_s, backends=backends, ascii_only=ascii_only),
         (),
@@ -223,7 +256,8 @@ def coordinator_detail_lines(
         labelled("file", (clean(coordinator.model_path or UNKNOWN), "")),
         labelled("seen", *_seen(coordinator.seen_at_s, coordinator.latency_ms, now_s)),
         labelled("health", *_health(coordinator.health)),
-        labelled("load", (f"{coordinator.in_flight} of our requests now", "")),
+        labelled("load", *_in_flight(coordinator.in_flight, wait, now_s)),
+        *_apart(record),
     ]
     if coordinator.slots:
         lines += [(), *_slots(coordinator.slots)]

@@ -61,6 +61,17 @@ def millis(milliseconds: float | None) -> str:
     return f"{milliseconds:.0f} ms" if milliseconds < 999.5 else units.latency(milliseconds)
 
 
+def seconds(length_s: float | None) -> str:
+    """How long an answer took, in at most six cells: `420 ms`, `3.1 s`, `125 s`, `17 min`."""
+    if length_s is None:
+        return UNKNOWN
+    if length_s < 0.9995:
+        return millis(1000 * length_s)
+    if length_s >= 999.5:
+        return units.span(length_s)
+    return f"{_short(length_s)} s"
+
+
 def millis_slack(milliseconds: float | None) -> float:
     """How far a latency may move before its text follows: jitter is no news, and costs bytes."""
     return 0.0 if milliseconds is None else max(3.0, 0.3 * milliseconds)

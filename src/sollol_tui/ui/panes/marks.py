@@ -57,6 +57,7 @@ def _calm(word: str) -> Mark:
 
 UNKNOWN = Mark("?", "[??]", "unknown", "muted")
 DRAINED = Mark("○", "[--]", "drained", "muted")
+DRAINING = _soon("draining")
 SLEEPING = Mark("○", "[--]", "sleeping", "muted")
 
 NODE_MARKS = {
@@ -105,9 +106,9 @@ LEVEL_MARKS = {
 
 
 def node_mark(node: NodeState) -> Mark:
-    """A node that is up and takes nothing new is drained."""
+    """A node that is up and takes nothing new is drained, as soon as nothing of ours runs there."""
     if node.drained and node.status is NodeStatus.UP:
-        return DRAINED
+        return DRAINING if node.in_flight else DRAINED
     return NODE_MARKS[node.status]
 
 

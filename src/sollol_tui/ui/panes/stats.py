@@ -1,46 +1,69 @@
-"""The figures: our own requests, and where they are now."""
+"""The figures: how our requests were spread, how well and how fast they were answered."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from sollol_tui.core import units
-from sollol_tui.core.state import ClusterSnapshot, NodeStatus, RequestState
+from sollol_tui.core.state import ClusterSnapshot, NodeStatus
 from sollol_tui.ui.panes.coordinator import coordinator_name
 from sollol_tui.ui.panes.figures import gib, labelled, sparkline, tps
 from sollol_tui.ui.panes.nodes import node_name, vram_used_bytes
-from sollol_tui.ui.text import LABEL_CELLS, UNKNOWN, Line, Span, fit
+from sollol_tui.ui.panes.queues import Queue, queues
+from sollol_tui.ui.text import LABEL_CELLS, UNKNOWN, Line, Span, clean, line_width
 
-_NAME_CELLS = 20
+if TYPE_CHECKING:  # the first screen has no figures to show yet
+    from sollol_tui.core.statistics import Stats
+
+_FIRST_SPANS = 2  # a label and what it says
 _FIGURE_CELLS = 26  # beside the curve
-_MOST_BARS = 20
+
+Names = Mapping[str, str]
 
 
-def stats_lines(
+class StatsView(NamedTuple):
+    """What the pane shows, as a value: while it is equal nothing is made and nothing painted."""
+
+    stats: Stats | None
+    names: tuple[tuple[str, str], ...]  # what targets are called, by their URLs
+    samples: tuple[float | None, ...]  # tokens per second, oldest first; None where unknown
+    sample_s: float  # from one sample to the next
+    now: tuple[Line, ...]  # what runs and what is loaded
+
+    def __call__(self, cells: int, rows: int) -> tuple[Line, ...]:
+        """The lines for a pane of that size; more than `rows` are scrolled."""
+        lines = [_speed(cells, self.samples, self.sample_s)]
+        now = [_shortened(line, cells) for line in self.now]
+        if self.stats is None or not self.stats.all.overall.requests:
+            return (*lines, labelled("asked", ("nothing yet", "muted")), *now)
+        from sollol_tui.ui.panes.groups import figure_lines
+
+        names = dict(self.names)
+        return (*lines, *figure_lines(self.stats, names, cells, rows, now))
+
+
+def stats_view(
     snapshot: ClusterSnapshot,
-    cells: int,
+    stats: Stats | None,
     now_s: float,
     *,
-    tps_samples: Sequence[float | None] = (),
+    samples: Sequence[float | None] = (),
     sample_s: float = 1.0,
-) -> tuple[Line, ...]:
-    """The pane's lines.
+) -> StatsView:
+    """What there is to show.
 
     Args:
         snapshot: all that is known.
-        cells: the width there is.
+        stats: the figures; None before they were asked for.
         now_s: seconds since the epoch.
-        tps_samples: tokens per second of all our requests, oldest first; None where unknown.
+        samples: tokens per second of all our requests, oldest first; None where unknown.
         sample_s: seconds from one sample to the next.
     """
-    return (
-        _speed(cells, tps_samples, sample_s),
-        _requests(snapshot),
-        _running(snapshot.requests, now_s),
-        _models(snapshot),
-        *_targets(snapshot),
-    )
+    names = dict[str, str]((node.url, node_name(node)) for node in snapshot.nodes)
+    names |= {c.url: coordinator_name(c) for c in snapshot.coordinators}
+    now = (_running(snapshot, names, now_s), _loaded(snapshot))
+    return StatsView(stats, tuple(names.items()), tuple(samples), sample_s, now)
 
 
 def _speed(cells: int, samples: Sequence[float | None], sample_s: float) -> Line:
@@ -59,34 +82,40 @@ def _speed(cells: int, samples: Sequence[float | None], sample_s: float) -> Line
     )
 
 
-def _requests(snapshot: ClusterSnapshot) -> Line:
-    totals = snapshot.totals
-    if not totals.requests:
-        return labelled("asked", ("nothing yet", "muted"))
-    failed = f"{totals.errors} failed ({units.percent(totals.errors / totals.requests)})"
-    return labelled(
-        "asked",
-        (units.count(totals.requests), "bold"),
-        (" · ", "muted"),
-        (failed, "bad" if totals.errors else "muted"),
-        (f" · {units.count(totals.tokens)} tokens", "muted"),
-    )
-
-
-def _running(requests: Sequence[RequestState], now_s: float) -> Line:
-    if not requests:
+def _running(snapshot: ClusterSnapshot, names: Names, now_s: float) -> Line:
+    """How many of our requests run, how many of them wait, and where they are."""
+    if not snapshot.requests:
         return labelled("running", ("nothing", "muted"))
-    waiting = [r for r in requests if r.first_token_at_s is None]
-    spans: list[Span] = [(str(len(requests)), "bold")]
+    spans: list[Span] = [(str(len(snapshot.requests)), "bold")]
+    waiting = queues(snapshot.requests).values()
     if waiting:
-        longest_s = now_s - min(r.started_at_s for r in waiting)
-        spans.append(
-            (f" · {len(waiting)} without a token yet, for {units.span(longest_s)}", "warn")
-        )
+        count = sum(queue.waiting for queue in waiting)
+        oldest = Queue(count, min(queue.oldest_at_s for queue in waiting))
+        verb = "waits" if count == 1 else "wait"
+        words = f"{count} {verb} for a first token, {oldest.age(now_s)}"
+        spans.append((f" · {words}", oldest(now_s)[1]))
+    places = [(names.get(t, t), n) for t, n in _busy(snapshot)]
+    spans += [(f" · {clean(name)} {count}", "muted") for name, count in places]
     return labelled("running", *spans)
 
 
-def _models(snapshot: ClusterSnapshot) -> Line:
+def _shortened(line: Line, cells: int) -> Line:
+    """The line without the last things that it says, when they do not fit."""
+    kept = len(line)
+    while kept > _FIRST_SPANS and line_width(line[:kept]) > cells:
+        kept -= 1
+    return line[:kept]
+
+
+def _busy(snapshot: ClusterSnapshot) -> list[tuple[str, int]]:
+    """Where our requests are now, the busiest first."""
+    counts: dict[str, int] = {}
+    for request in snapshot.requests:
+        counts[request.target] = counts.get(request.target, 0) + 1
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+
+
+def _loaded(snapshot: ClusterSnapshot) -> Line:
     up = [node for node in snapshot.nodes if node.status is NodeStatus.UP]
     loaded = sum(len(node.loaded) for node in up)
     used = [vram_used_bytes(node) for node in up]
@@ -97,21 +126,3 @@ def _models(snapshot: ClusterSnapshot) -> Line:
         (f"{loaded} model{'' if loaded == 1 else 's'}", ""),
         (f" on {len(up)} node{'' if len(up) == 1 else 's'} · VRAM {memory}", "muted"),
     )
-
-
-def _targets(snapshot: ClusterSnapshot) -> list[Line]:
-    """Where our requests are now, the busiest first."""
-    counts: Counter[str] = Counter({node.url: node.in_flight for node in snapshot.nodes})
-    counts.update({c.url: c.in_flight for c in snapshot.coordinators})
-    names: dict[str, str] = {node.url: node_name(node) for node in snapshot.nodes}
-    names.update({c.url: f"coordinator {coordinator_name(c)}" for c in snapshot.coordinators})
-    busy = [(names[url], count) for url, count in counts.most_common() if count > 0]
-    return [
-        labelled(
-            "" if at else "at",
-            (fit(name, _NAME_CELLS), ""),
-            (f" {'▰' * min(count, _MOST_BARS)}", "accent"),
-            (f" {count}", "bold"),
-        )
-        for at, (name, count) in enumerate(busy)
-    ]

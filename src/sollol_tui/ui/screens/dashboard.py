@@ -233,6 +233,9 @@ class DashboardScreen(SteadyScreen[None]):
             return isinstance(self.pane, EventLog)
         if command == "log":
             return self.current == "coordinator"
+        if command == "drain":
+            changes = not self._engine.settings.read_only
+            return changes and self.current == "nodes" and self.subject() is not None
         if command in ("detail", "actions", "copy"):
             subject = self.subject()
             return subject is not None and (command == "actions" or bool(subject.copied))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from textual.strip import Strip
 
@@ -49,3 +49,29 @@ class LinesPane(Pane):
     def _paint(self, key: Hashable, cells: int) -> Strip:
         line = key if isinstance(key, tuple) else ()
         return self._looks.strip(((" " * MARGIN, ""), *line), cells)
+
+
+class Fitted(Protocol):
+    """What makes lines for a pane's width and its rows in sight. It is compared with `==`: it
+    should be a value (a named tuple with `__call__`), not a closure made anew at each look."""
+
+    def __call__(self, cells: int, rows: int, /) -> Sequence[Line]: ...
+
+
+class FittedPane(LinesPane):
+    """Shows what is made for its size, in width and height."""
+
+    _make: Fitted | None = None
+    _fitted: tuple[Fitted | None, int, int] | None = None
+
+    def show_fitted(self, make: Fitted) -> None:
+        """Replace what makes the lines; an equal one makes and paints nothing."""
+        if make != self._make:
+            self._make = make
+            self._changed()
+
+    def _fit_width(self) -> None:
+        wanted = self._make, self._cells, self.container_size.height
+        if self._make is not None and wanted != self._fitted and self._cells > 0:
+            self._fitted = wanted
+            self._lines = tuple(self._make(max(1, self._cells - MARGIN), wanted[2]))
