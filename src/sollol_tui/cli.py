@@ -176,11 +176,15 @@ def _status(arguments: Arguments, voice: Voice) -> int:
 def _chat(arguments: Arguments, voice: Voice) -> int:
     from sollol_tui.io.settings_file import load_settings
     from sollol_tui.verbs.chat import chat, read_prompt, with_target
+    from sollol_tui.verbs.pictures import read_pictures
 
     resolved = load_settings(os.environ, arguments.flags, arguments.config)
     prompt = read_prompt(arguments.prompt, sys.stdin)
     if not prompt:
         return _wrong("chat wants a PROMPT, or - and a text on stdin")
+    images = read_pictures(arguments.images)
+    if isinstance(images, str):
+        return _wrong(images)
     voice = voice._replace(ascii=resolved.settings.ascii)
     for note in resolved.notes:
         voice.tell(note)
@@ -194,6 +198,7 @@ def _chat(arguments: Arguments, voice: Voice) -> int:
         as_json=arguments.as_json,
         keep=arguments.keep,
         parallel=arguments.parallel,
+        images=images,
     )
 
 

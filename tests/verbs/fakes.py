@@ -26,6 +26,7 @@ class FakeEngine:
         self.parts: int | None = None  # asked for
         self.part_events: Sequence[Said] = ()
         self.runs = False
+        self.sight: bool | None = None
         self.found_coordinator = False
         self.stays: bool | None = None  # what the verb decided of a coordinator of ours
 
@@ -40,6 +41,12 @@ class FakeEngine:
             yield
         finally:
             self.runs = False
+
+    async def sees(self, model: str) -> bool | None:
+        return self.sight
+
+    async def first_look(self) -> ClusterSnapshot:
+        return self.snapshot
 
     async def look_once(self) -> ClusterSnapshot:
         return self.snapshot

@@ -54,6 +54,7 @@ class Arguments(NamedTuple):
     model: str = ""  # check: this one
     batch: BatchOptions | None = None
     parallel: int | None = None  # chat: so many parts at once, 0: as many as suit
+    images: tuple[str, ...] = ()  # chat: paths
 
 
 def parse(argv: Sequence[str]) -> Arguments:
@@ -79,6 +80,7 @@ def parse(argv: Sequence[str]) -> Arguments:
         getattr(found, "asked_model", None) or "",
         batch_options(found) if verb == "batch" else None,
         parallel,
+        tuple(getattr(found, "image", None) or ()),
     )
 
 
@@ -242,6 +244,12 @@ def _add_chat(verbs: Any, said: list[Statement]) -> None:
     )
     parser.add_argument(
         "--node", dest="only_node", metavar="URL", help="ask only this node, whatever the mode"
+    )
+    parser.add_argument(
+        "--image",
+        action="append",
+        metavar="PATH",
+        help="send this image with the question, to a model that sees (may be repeated)",
     )
     parser.add_argument("--json", action="store_true", help="one event a line (see the README)")
     parser.add_argument(

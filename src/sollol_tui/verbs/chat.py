@@ -33,6 +33,7 @@ from sollol_tui.core.lifecycle import Phase
 from sollol_tui.core.plain import plain_block, plain_line
 from sollol_tui.core.settings import NodeSetting, Settings
 from sollol_tui.core.state import ClusterSnapshot
+from sollol_tui.verbs.pictures import blindness
 from sollol_tui.verbs.signals import ENDS, on_signals
 from sollol_tui.verbs.voice import Voice
 
@@ -57,6 +58,10 @@ class Asker(Protocol):
 
     def ask_parallel(self, request: AskRequest, parts: int = 0) -> AsyncGenerator[Said, None]: ...
 
+    async def sees(self, model: str) -> bool | None: ...
+
+    async def first_look(self) -> ClusterSnapshot: ...
+
     @property
     def found_coordinator(self) -> bool: ...
 
@@ -73,16 +78,18 @@ def chat(
     as_json: bool = False,
     keep: bool = False,
     parallel: int | None = None,
+    images: tuple[str, ...] = (),
 ) -> int:
     """Ask, print the answer as it comes, and return how it ended (see the README's exit codes).
 
     A coordinator that was started for it is stopped afterwards, unless `keep`.
     `parallel`: so many parts are written at the same time (0: as many as suit); None: one answer.
+    `images` are base64 texts, for a model that sees.
     """
     teller: Teller = JsonTeller(voice) if as_json else TextTeller(voice)
     if not settings.model:
         return asyncio.run(_say_models(make_engine, voice))
-    message = ChatMessage("user", prompt)
+    message = ChatMessage("user", prompt, images)
     request = AskRequest(settings.model, (message,), mode=settings.mode, target=target)
     try:
         asyncio.run(_ask(make_engine, request, teller, keep, parallel))
@@ -130,6 +137,9 @@ async def _ask(
     engine, ended = make_engine(), False
     async with engine.running():
         try:
+            if request.messages[-1].images and await engine.sees(request.model) is False:
+                teller.tell(Failed(blindness(request.model, await engine.first_look()), None, 0))
+                return
             async with aclosing(_events(engine, request, parallel)) as events:
                 async for event in events:
                     if not teller.tell(event):
