@@ -104,7 +104,8 @@ class Server(ABC):
         """Start the process and return at once."""
         if self._process is not None:
             self.stop()
-        paths = {"PATH": os.environ["PATH"], **library_path(self.lab.lib_dir)}
+        paths = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
+        paths |= library_path(self.lab.lib_dir)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [str(word) for word in self.command()],
