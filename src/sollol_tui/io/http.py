@@ -21,11 +21,12 @@ from typing import NamedTuple, TypedDict
 
 import httpx
 
-from sollol_tui.core.asks import Broken, StreamEvent
+from sollol_tui.core.asks import Broken, StreamEvent, Thought, Token
 from sollol_tui.core.faults import Fault, FaultKind
 from sollol_tui.core.settings import Headers
 from sollol_tui.core.streams import AnswerReader, LineParser
 from sollol_tui.core.wire import fault_of_code, one_line, parse_json, said_by
+from sollol_tui.io.paced import PacedTransport, pace
 
 # httpcore tries `import sniffio` six times per request. Where it is not installed (anyio brings it
 # no longer) each try searches the whole path: a third of the CPU time of a look. Remember it.
@@ -38,6 +39,7 @@ for _name in ("httpcore", "anyio._backends._asyncio", "anyio.streams.tls"):
     with suppress(ImportError):
         importlib.import_module(_name)
 
+READ_EVERY_S = 0.06  # a stream, from its first token on
 CONNECT_S = 3.0  # for a stream: one repeated SYN fits in
 CONNECT_SHARE = 0.75  # of the time to look: what it takes longer to connect is not reachable
 REFUSAL_S = 5.0  # to read why a stream was refused
@@ -48,7 +50,6 @@ IDLE_CONNECTIONS = 3  # as many as one look uses at once
 _LOOKS = httpx.Limits(
     max_connections=None, max_keepalive_connections=IDLE_CONNECTIONS, keepalive_expiry=IDLE_S
 )
-_STREAMS = httpx.Limits(max_connections=None, max_keepalive_connections=0)
 _STREAM_TIMEOUT = httpx.Timeout(None, connect=CONNECT_S)
 
 # What a server or the way to it can do to a request. Anything else is a bug and stays raised.
@@ -142,6 +143,8 @@ class Http:
                 else:
                     async for chunk in answer.aiter_bytes():
                         for event in reader.feed(chunk):
+                            if isinstance(event, Token | Thought):
+                                pace(answer, READ_EVERY_S)
                             yield event
                         if reader.last is not None:
                             break
@@ -176,11 +179,13 @@ class Http:
     def _client(self, server: Server, keeps: bool) -> httpx.AsyncClient:
         client = self._clients.get((server, keeps))
         if client is None:
+            context = self._context(server)
             client = httpx.AsyncClient(
                 base_url=server.url,
                 headers=_headers(server.headers),
-                verify=self._context(server),
-                limits=_LOOKS if keeps else _STREAMS,
+                verify=context,
+                limits=_LOOKS,
+                transport=None if keeps else PacedTransport(context),
                 trust_env=False,  # no proxy between us and the cluster but the one written down
             )
             self._clients[server, keeps] = client

@@ -45,6 +45,8 @@ class Conversation(Widget):
         clock: seconds; only differences count.
     """
 
+    BLANK = True  # its transcript covers it
+
     class Ended(Message):
         """An answer is over, well or not."""
 

@@ -25,6 +25,7 @@ from sollol_tui.ui.messages import Told
 from sollol_tui.ui.text import Line
 from sollol_tui.ui.theme import painted
 from sollol_tui.ui.widgets.prompt import Prompt
+from sollol_tui.ui.widgets.still import Still
 from sollol_tui.ui.widgets.strip import OneLine
 from sollol_tui.ui.widgets.transcript import Transcript
 
@@ -42,7 +43,7 @@ def unchanged(request: AskRequest) -> AskRequest:
     return request
 
 
-class ChatPanel(Asking):
+class ChatPanel(Still, Asking):
     """One chat: ask in it, and read.
 
     Args:

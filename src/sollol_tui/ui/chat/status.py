@@ -41,6 +41,8 @@ HINT: tuple[Line, ...] = (
 class ChatStatus(Widget):
     """The waiting questions, and one line."""
 
+    BLANK = True
+
     def __init__(
         self,
         *,

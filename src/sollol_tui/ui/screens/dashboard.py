@@ -45,6 +45,7 @@ class DashboardScreen(SteadyScreen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [*DASHBOARD_KEYS]
     AUTO_FOCUS = f"#{FIRST}"
+    BLANK = True  # its panes cover it
 
     def __init__(self, engine: Engine, *, is_demo: bool = False) -> None:
         super().__init__()

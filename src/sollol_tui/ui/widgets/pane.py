@@ -25,6 +25,7 @@ from textual.strip import Strip
 
 from sollol_tui.ui.text import STYLES, Line, clean
 from sollol_tui.ui.widgets.looks import CLASSES, Looks
+from sollol_tui.ui.widgets.still import Still
 
 GRID_S = 0.25
 
@@ -56,7 +57,7 @@ def moves(first: str = "home,g") -> list[BindingType]:
     ]
 
 
-class Pane(ScrollView, can_focus=True, inherit_bindings=False):
+class Pane(Still, ScrollView, can_focus=True, inherit_bindings=False):
     """A bordered, scrolling pane that draws its own lines.
 
     Subclasses give `_line_count`, `_key`, `_paint` (and `_titles_key`, `_paint_titles` with
@@ -240,14 +241,14 @@ class Pane(ScrollView, can_focus=True, inherit_bindings=False):
             strip = self._strips[is_title, key, cells] = paint(key, cells)
         return strip
 
-    def render_lines(self, crop: Region) -> list[Strip]:
+    def _lines_of(self, crop: Region) -> list[Strip]:
         """The compositor's way in. The mouse asks `render_line`, which must not count as shown."""
         self._is_painting = True
         if self._fitted_to != self._cells:  # a paint in a new width, before `on_resize`
             self._fitted_to = self._cells
             self._fit_width()
         try:
-            return super().render_lines(crop)
+            return super()._lines_of(crop)
         finally:
             self._is_painting = False
 

@@ -8,10 +8,10 @@ from typing import ClassVar, NamedTuple
 from textual import events
 from textual.message import Message
 from textual.strip import Strip
-from textual.widget import Widget
 
 from sollol_tui.ui.text import Line, Span, line_width
 from sollol_tui.ui.widgets.looks import CLASSES, Looks
+from sollol_tui.ui.widgets.still import Still
 
 
 class Segment(NamedTuple):
@@ -56,7 +56,7 @@ def _needed(kept: Sequence[tuple[Segment, bool]], gap: int) -> int:
     return sum(line_width(segment.spans) + gap for segment, _ in kept) - gap
 
 
-class OneLine(Widget):
+class OneLine(Still):
     """Segments from the left and from the right on one line."""
 
     ALLOW_SELECT = False

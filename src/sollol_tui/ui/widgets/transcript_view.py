@@ -274,10 +274,10 @@ class HistoryPane(Pane):
     def _paint(self, key: Hashable, cells: int) -> Strip:
         return self._looks.strip((_BLANK, *key), cells)  # type: ignore[misc]
 
-    def render_lines(self, crop: Region) -> list[Strip]:
+    def _lines_of(self, crop: Region) -> list[Strip]:
         """The lines as they are kept: nothing is laid around or over them (no border, no tint)."""
         if self.styles.gutter.totals != (0, 0) or self.opacity < 1:
-            return super().render_lines(crop)
+            return super()._lines_of(crop)
         self._is_painting = True
         try:
             strips = [self.render_line(y) for y in crop.line_range]
