@@ -9,10 +9,12 @@ from sollol_tui.core.asks import Failed, Finished, PartMoved, RouteDecision, Wai
 from sollol_tui.core.faults import Fault, FaultKind
 from sollol_tui.core.ids import COORDINATOR_PORT, OLLAMA_PORT, short_name
 from sollol_tui.core.images import Image
+from sollol_tui.ui.chat import measures
 from sollol_tui.ui.chat.models import ModelChoice
 from sollol_tui.ui.text import Line, Span, clean
 
-SEPARATOR = " · "
+SEPARATOR = measures.SEPARATOR
+figures = measures.figures
 
 
 def target_name(decision: RouteDecision) -> str:
@@ -110,6 +112,8 @@ def thought_label(seconds: float) -> Line:
 def waiting(model: str, name: str, event: Waiting | None, seconds: float) -> str:
     """What an answer that has not begun waits for."""
     passed = units.span(seconds)
+    if event is not None and event.phase:
+        return measures.coming(event, seconds)
     if not name:
         return f"choosing who answers… {passed}"
     if event is None:
@@ -118,6 +122,7 @@ def waiting(model: str, name: str, event: Waiting | None, seconds: float) -> str
         before = "1 request" if event.position == 1 else f"{event.position} requests"
         return f"waiting for {name}: {before} before this one{SEPARATOR}{passed}"
     if event.loading:
+        passed = measures.loading(seconds, event.last_load_s)
         return f"loading {clean(model)} on {name}… {passed}"
     if event.progress is not None and event.progress.total:
         done, total = units.count(event.progress.processed), units.count(event.progress.total)
@@ -144,30 +149,19 @@ def running(
     return SEPARATOR.join(part for part in parts if part)
 
 
-def figures(tokens: int | None, tps: float | None, ttft_s: float | None, total_s: float) -> str:
-    """`212 tok · 33.1 tok/s · TTFT 0.21 s · 6.4 s`; what is not known is left out."""
-    parts = [
-        f"{units.count(tokens)} tok" if tokens else "",
-        units.rate(tps) if tps else "",
-        f"TTFT {_short_time(ttft_s)}" if ttft_s is not None else "",
-        units.duration(total_s),
-    ]
-    return SEPARATOR.join(part for part in parts if part)
-
-
 def finished(event: Finished, counted: str) -> Line:
     """The line under an answer that has ended properly, or was stopped. `counted` are its figures
     as counted here, for one whose server told none."""
     usage = event.usage
-    told = figures(usage.completion_tokens, usage.decode_tps, event.ttft_s, event.total_s)
-    text = told if usage.completion_tokens is not None else counted
+    text = measures.told(event) if usage.completion_tokens is not None else counted
     if event.tries > 1:
         text += f"{SEPARATOR}{event.tries} tries"
     if event.outcome == "stopped":
         return stopped(text)
     if event.outcome == "length":
-        return (("▲ the token limit cut it off", "warn"), (SEPARATOR + text, "muted"))
-    return ((text, "muted"),)
+        cut: Span = ("▲ the token limit cut it off", "warn")
+        return (cut, (SEPARATOR + text, "muted"), *measures.gauge(usage))
+    return ((text, "muted"), *measures.gauge(usage))
 
 
 def stopped(counted: str) -> Line:
@@ -206,10 +200,6 @@ _ADVICE = {
     FaultKind.PROTOCOL: "What answers there does not speak like a model server.",
     FaultKind.STALLED: "The server says it is well but moves no token: restart it.",
 }
-
-
-def _short_time(seconds: float) -> str:
-    return f"{seconds:.2f} s" if seconds < 9.995 else units.duration(seconds)
 
 
 def writers(parts: Sequence[PartMoved], passed_s: float) -> str:
