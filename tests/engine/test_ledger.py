@@ -234,3 +234,10 @@ def test_what_ended_before_the_record_was_read_is_kept() -> None:
 def test_an_engine_without_requests_has_figures_of_nothing() -> None:
     engine = Engine(settings_for())
     assert engine.stats(0.0).all.recent.requests == 0
+
+
+def test_the_rate_of_a_few_tokens_teaches_nothing_about_speed() -> None:
+    few = recalled(sample(2, tokens=3, decode_tps=900.0)).records[KEY]
+    assert (few.answers, few.ttft_s, few.decode_tps) == (1, 0.5, None)
+    both = recalled(sample(2, decode_tps=40.0), sample(1, tokens=3, decode_tps=900.0)).records[KEY]
+    assert both.decode_tps == 40.0

@@ -9,6 +9,7 @@ FORGET_S = 600.0  # what was measured longer ago is unknown again, and tried aga
 FAILURE_HALF_LIFE_S = 60.0
 FAILURE_COST_S = 10.0
 FORGIVEN_S = 0.01
+LEAST_TOKENS = 10  # the rate of a shorter answer says nothing
 COLD_S = 0.3  # a server that says it loaded for less had the model in memory
 
 

@@ -11,6 +11,7 @@ from sollol_tui.core.faults import FaultKind
 from sollol_tui.core.ids import model_key
 from sollol_tui.core.records import (
     FORGET_S,
+    LEAST_TOKENS,
     Measured,
     after_answer,
     after_failure,
@@ -138,8 +139,7 @@ def _learn(records: Records, sample: Sample, *, is_fresh: bool = True) -> None:
     if sample.fault is not None:
         records[key] = after_failure(known, sample.at_s) if is_fresh else known
     elif is_fresh:
-        records[key] = after_answer(
-            known, sample.at_s, sample.ttft_s, sample.decode_tps, sample.load_s
-        )
+        tps = sample.decode_tps if sample.tokens >= LEAST_TOKENS else None
+        records[key] = after_answer(known, sample.at_s, sample.ttft_s, tps, sample.load_s)
     else:
         records[key] = after_old_load(known, sample.load_s)
