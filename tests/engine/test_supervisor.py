@@ -341,6 +341,24 @@ async def test_a_preview_counts_the_backends_of_our_own_coordinator_as_free(plac
         assert lived.backend(one.address) is BackendStatus.ATTACHED
 
 
+async def test_another_program_plans_with_the_backends_that_our_coordinator_holds(
+    place: Place,
+) -> None:
+    """`coordinator plan` while the screen keeps one up: it knows it by its record."""
+    async with fakes.backend() as one, life(place, one) as lived:
+        running = await served(lived, place)
+        engine = Engine(place.settings(one.address), place.state_dir, supervises=False)
+        async with engine.running():
+            planned = await engine.plan_coordinator(place.order)
+        assert planned.plan is not None
+        assert planned.plan.backends == (one.address,)
+        assert planned.startable
+        assert not planned.problems
+        assert running.plan is not None
+        assert planned.plan.devices[0].total_bytes == running.plan.devices[0].total_bytes
+        assert lived.states[-1].pid == running.pid
+
+
 async def test_a_script_that_stays_before_the_server_hides_no_lost_backend(
     tmp_path: Path, place: Place
 ) -> None:
@@ -443,6 +461,31 @@ async def test_one_that_was_taken_over_and_ends_is_started_again(place: Place) -
         failed = await lived.until_phase(Phase.FAILED)
         assert failed.problems[0].cause is Cause.COORDINATOR_CRASHED
         await lived.until_ready(besides=left.pid)
+
+
+async def test_one_that_was_taken_over_is_started_again_as_it_was_and_not_as_the_settings_are(
+    place: Place,
+) -> None:
+    async with fakes.backend() as one, fakes.backend() as two, fakes.backend() as new:
+        order = place.order._replace(context_tokens=256, tensor_split=(3.0, 1.0))
+        async with life(place, one, two, coordinator_slots=2) as lived:
+            await lived.engine.start_coordinator(order)
+            left = await lived.until_ready()
+            lived.engine.leave_coordinator(stays=True)
+        now = {"context_tokens": 512, "model_path": "/elsewhere/model.gguf"}
+        async with life(place, one, two, new, **now) as lived:
+            await lived.until_ready()
+            os.kill(left.pid or 0, signal.SIGKILL)
+            again = await lived.until_ready(besides=left.pid)
+            assert left.plan is not None
+            assert again.plan is not None
+            assert again.plan.argv == left.plan.argv
+            two.die()
+            third = await lived.until_ready(besides=again.pid)
+            assert third.plan is not None
+            assert third.backends == (one.address,)
+            assert (third.plan.context_tokens, third.plan.slots) == (256, 2)
+            assert "-ts" not in third.plan.argv, "that split was for two"
 
 
 @pytest.mark.parametrize("wrong", ["pid", "start", "name"])

@@ -18,7 +18,7 @@ from sollol_tui.core.problems import Cause, Problem
 MAX_EVIDENCE = 6
 MAX_EVIDENCE_CHARACTERS = 400
 SLOW_CONNECT_S = 20.0  # a refused connection fails in milliseconds, an unanswered one in minutes
-_SIGNALS = {4: "SIGILL", 6: "SIGABRT", 7: "SIGBUS", 9: "SIGKILL", 11: "SIGSEGV", 15: "SIGTERM"}
+_SIGNALS = {4: "SIGILL", 6: "SIGABRT", 7: "SIGBUS", 9: "killed", 11: "SIGSEGV", 15: "SIGTERM"}
 _NUMERIC = re.compile(r"\d+\.\d+\.\d+\.\d+:")
 _STARTED = re.compile(r"llama_server: initializing|load_model: loading|system_info")
 
@@ -361,15 +361,17 @@ def _crashed(exit_code: int | None, lines: Sequence[str], context: Context) -> P
     if exit_code is None:
         ended = "it ended; it was not our child, so nobody was told how"
         advice = "Its log and the kernel's (journalctl -k, oom-kill) may say why."
-        return Problem(Cause.COORDINATOR_CRASHED, where, (*last, ended), advice)
+        return Problem(Cause.COORDINATOR_CRASHED, where, (ended, *last), advice)
     how = _exit_words(exit_code)
     if context.stopped_by_us or exit_code in {0, -15, 143}:
-        return Problem(Cause.UNKNOWN, where, (*last, how), "Start it again when it is wanted.")
+        advice = "Start it again when it is wanted."
+        said = f"The coordinator {where} was told to end, and not from here."
+        return Problem(Cause.UNKNOWN, where, (how, *last), advice, said)
     if exit_code in {-9, 137}:
         advice = (
             "If memory ran out, the kernel's log says so (journalctl -k, oom-kill): " + _SMALLER
         )
-        return Problem(Cause.COORDINATOR_CRASHED, where, (*last, how), advice)
+        return Problem(Cause.COORDINATOR_CRASHED, where, (how, *last), advice)
     if exit_code < 0 or exit_code > 128 or any("GGML_ASSERT" in line for line in lines):
         failed = tuple(x for x in lines if "GGML_ASSERT" in x or "terminate called" in x)
         shown = tuple(dict.fromkeys((*failed[:2], *last)))

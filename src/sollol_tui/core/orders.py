@@ -28,6 +28,8 @@ class Order(NamedTuple):
     strict: bool = True
     alias: str = ""  # the name it is served under; empty: the model's own
     insists: bool = False  # on this model, whatever file the settings name
+    slots: int | None = None  # None: as the settings say
+    extra: tuple[str, ...] = ()  # more words for the command line
 
 
 class Planned(NamedTuple):

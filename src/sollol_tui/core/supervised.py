@@ -146,7 +146,8 @@ def hang_problem(
         return Problem(Cause.BACKEND_LOST, subject, evidence, "See whether its host is up.")
     if state.fault is not None and state.fault.kind is FaultKind.REFUSED:
         ends = "its port is closed and its process still runs: somebody told it to end"
-        return Problem(Cause.UNKNOWN, address, (ends, *seen), "It is started anew.")
+        said = f"The coordinator {address} listens no more."
+        return Problem(Cause.UNKNOWN, address, (ends, *seen), "It is started anew.", said)
     if restart_hung:
         return Problem(Cause.COORDINATOR_HUNG, address, seen, "It is started anew.")
     return None

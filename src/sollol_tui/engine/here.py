@@ -86,7 +86,7 @@ class Here:
         """
         if self._state_dir is None:
             advice = "Start it with a state directory: it needs a place for its log."
-            return Problem(Cause.UNKNOWN, "the backend", (), advice)
+            return Problem(Cause.UNKNOWN, "", (), advice, "No RPC backend can be started here.")
         order = await asyncio.to_thread(local_order, self._settings)
         if isinstance(order, Problem):
             return order
@@ -144,4 +144,5 @@ def _last_lines(path: Path) -> tuple[str, ...]:
 
 
 def _stopped(address: BackendAddress) -> Problem:
-    return Problem(Cause.UNKNOWN, address, (), "It was stopped before it served.")
+    said = f"The RPC backend {address} was stopped before it served."
+    return Problem(Cause.UNKNOWN, address, (), "Start it again.", said)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sollol_tui.core.faults import Fault, FaultKind
 from sollol_tui.core.ids import BackendAddress, CoordinatorUrl, is_called, is_model_path
+from sollol_tui.core.kept_order import for_those_left
 from sollol_tui.core.orders import Order, Planned
 from sollol_tui.core.plan import (
     HostMemory,
@@ -73,8 +74,10 @@ class Planner:
             for address, report in reports.items()
             if report.status is BackendStatus.IDLE
         ]
+        order = for_those_left(order, len(free))
+        adapters = () if "--lora" in order.extra else model.adapters
         made = plan(
-            PlanModel(order.alias or model.name, model.path, model.header, model.adapters),
+            PlanModel(order.alias or model.name, model.path, model.header, adapters),
             free,
             await asyncio.to_thread(_host_memory),
             self._options(order, model),
@@ -124,11 +127,12 @@ class Planner:
         trained = model.header.trained_context_tokens
         return PlanOptions(
             context_tokens=min(context, trained) if trained else context,
-            slots=settings.coordinator_slots,
+            slots=order.slots or settings.coordinator_slots,
             tensor_split=order.tensor_split,
             gpu_layers=order.gpu_layers,
             host=order.host,
             port=order.port,
+            extra=order.extra,
         )
 
     async def probe(

@@ -6,6 +6,7 @@ Start, stop and restart are turns: one at a time, each ends what the one before 
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple
 from sollol_tui.core.diagnose import Context
 from sollol_tui.core.events import CoordinatorStepped
 from sollol_tui.core.ids import BackendAddress, CoordinatorUrl, host_of, port_of
+from sollol_tui.core.kept_order import order_of_run
 from sollol_tui.core.lifecycle import Phase, RestartHistory, tries_again
 from sollol_tui.core.llama_log import LogFacts
 from sollol_tui.core.orders import Order
@@ -287,12 +289,12 @@ class Supervisor:
 
 
 def _order_of(record: RunRecord, url: CoordinatorUrl) -> Order:
-    """What was asked for when it was started; an older record tells it only in part."""
-    if record.order is not None:
-        return record.order._replace(host=host_of(url), port=port_of(url) or 0)
-    model, port = record.model_path or record.model, port_of(url) or 0
+    """What starts it again as it is: by its file, unless that has gone."""
     backends = _backends_of(record)
-    return Order(model, backends, host=host_of(url), port=port, alias=record.model)
+    order = order_of_run(record.order, url, record.argv, record.model, backends)
+    if record.order is not None and not os.path.exists(order.model):
+        return order._replace(model=record.order.model, alias=record.order.alias)
+    return order
 
 
 def _backends_of(record: RunRecord) -> tuple[BackendAddress, ...]:
@@ -315,8 +317,10 @@ def _cannot_start(plan: CoordinatorPlan, error: OSError) -> Problem:
     if error.filename in {None, plan.argv[0]}:
         return Problem(Cause.NO_BINARY, plan.argv[0], evidence, "Check the program and its rights.")
     advice = "Its log and its record are kept there: make room, or give the right to write."
-    return Problem(Cause.UNKNOWN, str(error.filename), evidence, advice)
+    said = f"{error.filename} cannot be written."
+    return Problem(Cause.UNKNOWN, str(error.filename), evidence, advice, said)
 
 
 def _no_plan(url: CoordinatorUrl) -> Problem:
-    return Problem(Cause.UNKNOWN, url, (), "Ask for the plan: `sollol-tui coordinator plan`.")
+    advice = "Ask for the plan: `sollol-tui coordinator plan`."
+    return Problem(Cause.UNKNOWN, url, (), advice, "There is no plan that can be started.")

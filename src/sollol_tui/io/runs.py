@@ -181,6 +181,7 @@ def _order(raw: Any) -> Order | None:
         return order._replace(
             backends=None if backends is None else tuple(map(BackendAddress, backends)),
             tensor_split=tuple(map(float, order.tensor_split)),
+            extra=tuple(map(str, order.extra)),
         )
     except (TypeError, ValueError):
         return None
