@@ -9,6 +9,7 @@ import signal
 import socket
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 
 import psutil
@@ -741,15 +742,24 @@ os.write(1, b"0.00.500.000 I the last line of the flood\\n")
 async def test_a_flood_of_its_log_stops_nobody_and_costs_no_memory(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """100 MiB while it starts: the child writes on, we read a bounded part at a time."""
-    most_lines = 0
+    """100 MiB while it starts: the child writes on, we read a bounded part at a time, and between
+    two parts everything else has its turns."""
+    most_letters = turns = 0
+    turns_at_reads: list[int] = []
     read_log = Launch.read_log
 
     def counted(self: Launch) -> list[str]:
-        nonlocal most_lines
+        nonlocal most_letters
         fresh = read_log(self)
-        most_lines = max(most_lines, sum(map(len, fresh)))
+        most_letters = max(most_letters, sum(map(len, fresh)))
+        turns_at_reads.append(turns)
         return fresh
+
+    async def turn() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0.002)
+            turns += 1
 
     monkeypatch.setattr(Launch, "read_log", counted)
     async with life(place) as lived:
@@ -757,12 +767,17 @@ async def test_a_flood_of_its_log_stops_nobody_and_costs_no_memory(
         await lived.engine.stop_coordinator()
         goes(place.program, FLOOD)
         before = psutil.Process().memory_info().rss
+        turning, first = asyncio.create_task(turn()), len(turns_at_reads)
         await served(lived, place)
         grown = psutil.Process().memory_info().rss - before
+        turning.cancel()
+        between = [b - a for a, b in pairwise(turns_at_reads[first:])]
+        print(f"{len(between)} reads, {min(between)} turns or more between two, {grown} B more")
+        assert min(between) > 2
         log = lived.engine.coordinator_log()
         assert log is not None
         await lived.until(lambda _: any(f"listening on {place.url}" in x for x in log.lines))
         assert any("left out: it came too fast to read" in line for line in log.lines)
         assert place.log.stat().st_size < FLOOD_BYTES // 2, "and the file is bounded too"
-    assert most_lines <= log_file.READ_BYTES + log_file.LINE_BYTES
+    assert most_letters <= log_file.READ_BYTES + log_file.LINE_BYTES
     assert grown < 10 * 2**20
