@@ -132,13 +132,18 @@ async def test_what_failed_is_named_by_its_line_and_asked_again(place: Path) -> 
         assert "f asks" not in shown(app)
 
 
-async def test_a_file_that_will_not_do_is_handed_back_with_the_reason(place: Path) -> None:
+async def test_a_file_that_will_not_do_is_handed_back_with_the_reason(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(place)
     async with running(place) as (pilot, engine, _app):
-        await give(pilot, f"batch {place}/none.jsonl")
-        await until_shown(pilot, "No batch was begun", "none.jsonl")
+        await give(pilot, "batch none.jsonl")
+        await until_shown(
+            pilot, "No batch was begun: none.jsonl: No such file", ":batch none.jsonl"
+        )
         await pilot.press("escape")
         (place / "prompts.results.jsonl").write_text("dear diary\n")
-        await give(pilot, f"batch {place}/prompts.jsonl")
+        await give(pilot, "batch prompts.jsonl")
         await until_shown(pilot, "name another file")
         assert not engine.asked
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -30,6 +30,7 @@ from sollol_tui.ui.text import clean
 
 if TYPE_CHECKING:
     from sollol_tui.ui.chat.conversation import Conversation
+    from sollol_tui.ui.screens.compare import Compared
 
 TICK_S = 1.0
 END_S = 15.0  # a coordinator that is stopped takes up to 4 s
@@ -50,17 +51,18 @@ class SollolApp(BaseApp):
         self.paused = False
         self.is_leaving = False  # what has to end before the program does is being ended
         self.batching = Batching(self, state_dir)
+        self.compared: Sequence[Compared] = ()  # what the last comparison came to
         self._engine_ended = asyncio.Event()
         self._engine_ended.set()
         self.dashboard: DashboardScreen = DashboardScreen(engine, is_demo=demo)
 
-    @property
-    def snapshot(self) -> ClusterSnapshot:
     def watch_theme(self, theme: str) -> None:
         """Colours that somebody chose are those of the next run, too."""
         if self.is_running and theme != self.engine.last_theme:
             self.engine.keep_theme(theme)
 
+    @property
+    def snapshot(self) -> ClusterSnapshot:
         return self.engine.store.snapshot
 
     # Start and end
@@ -151,6 +153,8 @@ class SollolApp(BaseApp):
         """Keys of commands that mean nothing where the focus is are not there."""
         if action not in ("command", "writing") or not parameters:
             return super().check_action(action, parameters)
+        if self.screen is not self.dashboard:  # they are meant for the dashboard
+            return False
         if action == "writing" and is_typed(self.focused, "a"):
             return False
         return self.dashboard.can(str(parameters[0]))

@@ -23,6 +23,7 @@ from sollol_tui.ui.arguments import (
 from sollol_tui.ui.batch_commands import BATCH
 from sollol_tui.ui.chat_commands import CHAT_COMMANDS
 from sollol_tui.ui.command import Command, Run
+from sollol_tui.ui.compare_commands import COMPARE_COMMANDS
 from sollol_tui.ui.coordinator_commands import COORDINATOR_COMMANDS
 from sollol_tui.ui.message_commands import MESSAGE_COMMANDS
 from sollol_tui.ui.node_commands import NODE_COMMANDS
@@ -286,6 +287,7 @@ COMMANDS: tuple[Command, ...] = (
     *MESSAGE_COMMANDS,
     PARALLEL,
     BATCH,
+    *COMPARE_COMMANDS,
     Command(
         "stop",
         "Stop",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sollol_tui.core import units
 from sollol_tui.core.state import ClusterSnapshot, Mode
-from sollol_tui.ui.arguments import find_target
+from sollol_tui.ui.arguments import find_node, find_target
 from sollol_tui.ui.chat.models import ModelChoice, Place, find_model, models_of
 from sollol_tui.ui.refused import Refused
 from sollol_tui.ui.text import Line, Span, clean, fit
@@ -101,8 +101,8 @@ def named(text: str, snapshot: ClusterSnapshot, model: str) -> tuple[Target, ...
 def _url_of(word: str, snapshot: ClusterSnapshot) -> str:
     if word.casefold() == COORDINATOR and snapshot.coordinators:
         return snapshot.coordinators[0].url
-    url = find_target(snapshot, word)
-    if url is None:
+    url = find_node(snapshot, word) or find_target(snapshot, word)
+    if url is None or snapshot.backend(url) is not None:
         raise Refused(f"“{word}” is no model and no node here.")
     return url
 
@@ -113,7 +113,7 @@ def _on_place(subject: ModelChoice | None, url: str, word: str, model: str) -> T
         raise Refused(f"{which}: name the model before the node.")
     place = next((p for p in subject.places if p.url == url), None)
     if place is None:
-        raise Refused(f"“{word}” does not have {subject.name}.")
+        raise Refused(f"“{word}” does not have {subject.name}: name another model first.")
     if place.problem:
         raise Refused(f"{subject.name} cannot be asked on “{word}”: {place.problem}.")
     return target_at(subject, place)

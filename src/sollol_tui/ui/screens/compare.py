@@ -29,6 +29,7 @@ from sollol_tui.ui.widgets.strip import OneLine, Segment
 STATE_S = 0.25
 _LINES = 3  # head, prompt, keys
 _TITLE = " COMPARE "
+_OWN = "compare."  # how the ids of this screen's keys begin
 
 
 class Compared(NamedTuple):
@@ -84,6 +85,12 @@ class Column(Widget):
     @property
     def is_streaming(self) -> bool:
         return self.conversation.is_streaming
+
+    def go_on_from(self, earlier: ChatSession) -> None:
+        """Show what was said before. The earlier one may go on elsewhere: this is another."""
+        session = ChatSession(self.session.conversation)
+        session.turns = list(earlier.turns)
+        self.conversation.reopen(session)
 
     def ask(self, text: str) -> None:
         """Ask the question here."""
@@ -199,7 +206,7 @@ class CompareScreen(SteadyScreen[Compared | None]):
         self._timer = self.set_interval(STATE_S, self._show_states, pause=True)
         self.bindings_updated_signal.subscribe(self, lambda _screen: self._show_keys())
         for column, session in zip(self.columns, self._earlier, strict=False):
-            column.conversation.reopen(session)
+            column.go_on_from(session)
         self._show_end()
         self._show_keys()
 
@@ -272,7 +279,8 @@ class CompareScreen(SteadyScreen[Compared | None]):
 
     def _show_head(self) -> None:
         title = Segment(((_TITLE, "badge"),), KEPT)
-        self._head.show([title, *self._tabs()], [Segment(((self._going_on(), "muted"),), 1)])
+        shown = self._tabs() or [title]
+        self._head.show(shown, [Segment(((self._going_on(), "muted"),), 1)])
 
     def _going_on(self) -> str:
         writing = sum(column.is_streaming for column in self.columns)
@@ -285,7 +293,7 @@ class CompareScreen(SteadyScreen[Compared | None]):
         """Where one column is shown at a time: all of them by name, and how they stand."""
         if self._beside and not self._is_zoomed:
             return []
-        room = max(4, (self.app.size.width - width(_TITLE) - 20) // len(self.columns) - 7)
+        room = max(4, (self.app.size.width - 2) // len(self.columns) - 7)
         names = short_labels([column.target for column in self.columns])
         return [
             Segment(
@@ -297,7 +305,11 @@ class CompareScreen(SteadyScreen[Compared | None]):
         ]
 
     def _show_keys(self) -> None:
-        self._keys.show(*key_hints(self))
+        """What is done with the comparison comes before what is done with a message."""
+        left, right = key_hints(self)
+        left.sort(key=lambda hint: not hint.id.startswith(_OWN))
+        kept = [hint._replace(priority=KEPT - 2 - at) for at, hint in enumerate(left)]
+        self._keys.show(kept, right)
 
     # Layout
 
