@@ -77,11 +77,10 @@ def test_a_quiet_cluster_claims_nothing() -> None:
 
 
 def test_with_room_the_two_paths_stand_side_by_side_lately_and_over_all() -> None:
-    assert said(view(), 77, 14)[1:14] == [
+    assert said(view(), 77, 13)[1:13] == [
         "                                   LAST 15 MIN        " + since(),
         "                           TASK    DISTRIBUTED           TASK    DISTRIBUTED",
-        "requests                    180             15           1.2k             99",
-        "share                      92 %            8 %           92 %            8 %",
+        "requests             180 · 92 %       15 · 8 %    1.2k · 92 %       99 · 8 %",
         f"{'':20}{'▰' * 24}▱▱    {'▰' * 24}▱▱",
         "succeeded                  99 %           93 %           98 %           98 %",
         "failed                        2              1             19              2",
@@ -102,7 +101,7 @@ def since() -> str:
 
 
 def test_below_it_stands_what_runs_what_failed_and_every_group() -> None:
-    lines = said(view(), 77, 14)[14:]
+    lines = said(view(), 77, 13)[13:]
     assert lines[:4] == [
         "running   4 · 1 waits for a first token, 2 s · gpu-rig 2 · 10.0.0.1 1",
         "loaded    3 models on 3 nodes · VRAM 11G",

@@ -60,7 +60,7 @@ def test_a_node_is_shown_with_all_that_it_told() -> None:
         "name": "gpu-rig",
         "loaded": "llama3.2  qwen3:8b",
         "running": "2",
-        "waiting": "1 · 14 s",
+        "waiting": " 1 · 14 s",
         "tps": "32.7",
         "p50": "3.4 s",
         "ttft": "341 ms",
@@ -104,8 +104,8 @@ def test_who_waits_is_counted_by_target_with_the_age_of_the_oldest() -> None:
     )
     found = queues(requests)
     assert found == {RIG_URL: Queue(2, NOW_S - 40), COORDINATOR_URL: Queue(1, NOW_S - 1)}
-    assert found[RIG_URL](NOW_S) == ("2 · 40 s", "warn")
-    assert found[COORDINATOR_URL](NOW_S) == ("1 · 1 s", "")
+    assert found[RIG_URL](NOW_S) == (" 2 · 40 s", "warn")
+    assert found[COORDINATOR_URL](NOW_S) == ("  1 · 1 s", "")
 
 
 @pytest.mark.parametrize("waiting", [1, 12, 123])

@@ -184,3 +184,12 @@ def test_a_table_told_piece_by_piece_is_the_table_told_at_once() -> None:
         again.put(rows)
         again.arrange()
         assert (model.order, model.lines) == (again.order, again.lines)
+
+
+def test_columns_get_narrower_again_only_when_told_to() -> None:
+    model = TableModel([Column("a", "A", 12, most=12)])
+    model.put([Row("x", (Cell("a long word"),))])
+    model.put([Row("x", (Cell("short"),))])
+    assert model.needs == [11]
+    model.measure_anew(0.0)
+    assert model.needs == [5]

@@ -94,7 +94,9 @@ def _drain_words(was: NodeState, now: NodeState) -> str:
         return "is drained: the last request there has ended" if is_through else ""
     if not now.drained:
         return "takes requests again"
-    return "takes no new requests" + (f", {now.in_flight} end there" if now.in_flight else "")
+    if now.in_flight:
+        return f"is draining: takes no new requests, {now.in_flight} still running there"
+    return "is drained: takes no new requests"
 
 
 def _node_words(node: NodeState) -> str:

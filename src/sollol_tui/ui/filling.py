@@ -65,6 +65,7 @@ class Panes:
             self._title(name)
         self._rate = TokenRate()
         self._last_entry = 0
+        self._has_looked = False
         self._figures: Stats | None = None  # asked for after the first frame
         self._of_nodes: dict[str, Row] | None = None
         self._of_backends: dict[str, Row] | None = None
@@ -168,6 +169,10 @@ class Panes:
             ),
             backend_empty(snapshot.looked),
         )
+        if snapshot.looked and not self._has_looked:  # that a state is unknown is a wide word
+            self._has_looked = True
+            self.nodes.fit_anew()
+            self.rpc.fit_anew()
         self.nodes.tick(now_s)
         self.rpc.tick(now_s)
 

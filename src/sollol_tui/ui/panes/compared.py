@@ -55,11 +55,15 @@ def compared_lines(stats: Stats, periods: tuple[str, str], cells: int) -> list[L
     return [
         ((f"{blank}{gap}{heads}", "bold"),),
         ((f"{blank}{gap}{names}", "head"),),
-        _row("requests", [tokens(f.requests) for f in groups], one),
-        _row("share", [units.percent(share) for share in shares], one),
+        _row("requests", [*map(_asked, groups, shares)], one),
         _bars(shares, one, pair),
         *(_row(label, [text(f) for f in groups], one) for label, text in _ROWS),
     ]
+
+
+def _asked(figures: Figures, share: float | None) -> str:
+    number = tokens(figures.requests)
+    return f"{number} · {units.percent(share)}" if figures.requests else number
 
 
 def _row(label: str, texts: list[str], cells: int) -> Line:

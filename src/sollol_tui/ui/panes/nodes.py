@@ -22,7 +22,7 @@ from sollol_tui.ui.panes.figures import (
 )
 from sollol_tui.ui.panes.marks import UNKNOWN as UNKNOWN_MARK
 from sollol_tui.ui.panes.marks import node_mark
-from sollol_tui.ui.panes.queues import Queue
+from sollol_tui.ui.panes.queues import CELLS, Queue
 from sollol_tui.ui.text import UNKNOWN, Line, clean
 from sollol_tui.ui.widgets.table_model import Cell, Column, Row
 
@@ -54,7 +54,7 @@ def node_columns(ascii_only: bool = False) -> tuple[Column, ...]:
         Column("name", "NAME", 12, most=24),
         Column("loaded", "LOADED", 11, most=40, drop=2),
         Column("running", "RUN", 3, align="right", largest_first=True),
-        Column("waiting", "WAIT", 9, align="right", drop=1, largest_first=True),
+        Column("waiting", "WAIT", CELLS, most=CELLS, align="right", drop=1, largest_first=True),
         Column("tps", "TOK/S", 5, align="right", drop=3, largest_first=True),
         Column("p50", "P50", 6, align="right", drop=4),
         Column("ttft", "TTFT", 6, align="right", drop=5),

@@ -14,7 +14,7 @@ LONG_S = 30.0
 
 
 class Queue(NamedTuple):
-    """Requests that have no token yet. As a text it gets older: `2 · 14 s`."""
+    """Requests that have no token yet. As a text it gets older: `2 · 14 s`, always as wide."""
 
     waiting: int
     oldest_at_s: float
@@ -23,7 +23,7 @@ class Queue(NamedTuple):
         text = f"{self.waiting} · {self.age(now_s)}"
         is_short = len(text) <= CELLS
         style = "warn" if now_s - self.oldest_at_s >= LONG_S else ""
-        return (text if is_short else text.replace(" · ", "·"), style)
+        return ((text if is_short else text.replace(" · ", "·")).rjust(CELLS), style)
 
     def age(self, now_s: float) -> str:
         """For how long the oldest one waits."""

@@ -110,11 +110,9 @@ def score_lines(
     if not lines:
         return []
     titles = "".join(f" {name.upper():>{_score_cells(name)}}" for name in ("score", *names))
-    return [
-        ((f"  {fit(_SCORES, cells)}{titles if names else ''}", "head"),),
-        *lines,
-        *wrap_line(((_MEANING, "muted"),), _TEXT_CELLS),
-    ]
+    head: Line = ((f"  {fit(_SCORES, cells)}{titles if names else ''}", "head"),)
+    meaning = wrap_line(((_MEANING, "muted"),), _TEXT_CELLS) if names else []
+    return [head, *lines, *meaning]
 
 
 def _scored(candidate: Candidate | None, names: Sequence[str]) -> Line:

@@ -98,6 +98,11 @@ class LiveTable(CursorPane):
         self._now_s = now_s
         self.flush()
 
+    def fit_anew(self) -> None:
+        """Give every column the width that its rows need now: it never gets narrower otherwise."""
+        self._model.measure_anew(self._now_s)
+        self._changed()
+
     # Order and filter
 
     @property

@@ -192,6 +192,12 @@ class TableModel:
         self.rows = new
         return renewal
 
+    def measure_anew(self, now_s: float) -> None:
+        """Let columns be narrower again that were wide for what is not there any more."""
+        self.needs = [0] * len(self.columns)
+        for row in self.rows.values():
+            self._measure(row, now_s)
+
     def _measure(self, row: Row, now_s: float) -> None:
         for at, most in self._flexible:
             if most > self.needs[at]:
