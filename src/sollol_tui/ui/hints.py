@@ -31,10 +31,10 @@ def key_hints(
     """Left and right part of the key line. Help and the way out are always there.
 
     Args:
-        idle: commands that are not worth a word, as they would be refused now.
+        idle: commands and ids that are not worth a word, as they would do nothing now.
     """
     left, right = list[Segment](), list[Segment]()
-    hints = (key for key in live_keys(screen) if key.is_hint and key.command not in idle)
+    hints = (key for key in live_keys(screen) if key.is_hint and key.deed not in idle)
     for number, key in enumerate(hints):
         if key.id == _LAST:
             right.append(_hint(key, KEPT))

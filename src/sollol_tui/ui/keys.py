@@ -108,13 +108,20 @@ DASHBOARD_KEYS = [
 """Keys of the dashboard. Single letters reach it only when no input has the focus."""
 
 MESSAGE_KEYS = [
-    command_key("e", "edit", MESSAGES, show=True),
+    command_key("c", "continue", MESSAGES, show=True),
     command_key("r", "retry", MESSAGES, show=True),
     command_key("R", "elsewhere", MESSAGES, show=True),
-    command_key("c", "continue", MESSAGES, show=True),
-    command_key("g", "event", MESSAGES, show=True),
+    command_key("e", "edit", MESSAGES, show=True),
     command_key("d,delete", "delete", MESSAGES, show=True),
-    command_key("escape", "chat", MESSAGES, id_="messages.leave", show=True),
+    command_key("g", "event", MESSAGES, show=True),
+    Binding(
+        "escape",
+        "app.command('chat')",
+        "Write",
+        tooltip="Back to the prompt",
+        id="messages.leave",
+        group=MESSAGES,
+    ),
 ]
 """Keys of the chat's messages, for the one that is chosen."""
 

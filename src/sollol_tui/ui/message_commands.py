@@ -197,7 +197,7 @@ def show_decisions(app: SollolApp, turn: Turn) -> None:
 
 
 def idle(chat: ChatPanel | None) -> frozenset[str]:
-    """The commands that could only be refused now."""
+    """The commands, and ids of keys, that could do nothing now."""
     turn = chat.conversation.chosen if chat is not None else None
     if chat is None or turn is None or chat.is_streaming:
         return frozenset(_DEEDS)
@@ -206,6 +206,9 @@ def idle(chat: ChatPanel | None) -> frozenset[str]:
         left_out.add("continue")
     if not turn.decisions:
         left_out.add("event")
+    handle = chat.transcript.current_handle
+    if handle is None or "```" not in handle.source:
+        left_out.add("transcript.code")
     return frozenset(left_out)
 
 

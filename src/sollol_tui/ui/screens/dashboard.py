@@ -174,8 +174,9 @@ class DashboardScreen(SteadyScreen[None]):
 
     def show_messages(self) -> None:
         """Show the chat; its messages have the focus."""
-        self.show_pane("chat")
-        self.set_focus(self.bring_chat().transcript)
+        chat = self.bring_chat()
+        self._set_current("chat")
+        self.set_focus(chat.transcript)
 
     def step_pane(self, by: int) -> None:
         self.show_pane(PANES[(PANES.index(self.current) + by) % len(PANES)])

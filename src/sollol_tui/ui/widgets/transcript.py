@@ -13,6 +13,27 @@ from sollol_tui.ui.widgets.transcript_choice import ChoicePane
 from sollol_tui.ui.widgets.transcript_model import Message, Role
 
 
+MESSAGE_LOOKS = [
+    Binding(
+        "enter",
+        "ask_decision",
+        "Why there",
+        id="transcript.decision",
+        tooltip="Who answered and why, at each seam, too",
+    ),
+    Binding("y", "copy_text", "Copy", id="transcript.copy", tooltip="Copy the message"),
+    Binding("Y", "copy_code", "Copy code", id="transcript.code", tooltip="Copy its next code"),
+    Binding(
+        "t",
+        "toggle_thought",
+        "Thought",
+        id="transcript.thought",
+        tooltip="Open or close what was thought before the answer",
+    ),
+]
+"""Keys that change nothing."""
+
+
 class MessageHandle:
     """One message of a transcript, for whoever writes it."""
 
@@ -93,20 +114,7 @@ class MessageHandle:
 class Transcript(ChoicePane):
     """Streamed answers and what was asked, to read, to choose from and to copy."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(
-            "enter",
-            "ask_decision",
-            "Why there",
-            id="transcript.decision",
-            tooltip="Why this target",
-        ),
-        Binding("y", "copy_answer", "Copy answer", id="transcript.copy", tooltip="Copy the answer"),
-        Binding("Y", "copy_code", "Copy code", id="transcript.code", tooltip="Copy its next code"),
-        Binding(
-            "t", "toggle_thought", "Thought", id="transcript.thought", tooltip="What it thought"
-        ),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*MESSAGE_LOOKS]
 
     class Wanted(TextualMessage):
         """Something is wanted of a message: its `decision`, its `text` or its `code` copied."""
@@ -190,10 +198,19 @@ class Transcript(ChoicePane):
         self.message_changed(self.history.messages[number], number)
         self.flush()
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Keys are there for what the message has."""
+        handle = self.current_handle
+        if action == "ask_decision":
+            return handle is not None and handle.role == "assistant"
+        if action == "toggle_thought":
+            return handle is not None and handle.has_thought
+        return True
+
     def action_ask_decision(self) -> None:
         self._want("decision")
 
-    def action_copy_answer(self) -> None:
+    def action_copy_text(self) -> None:
         self._want("text")
 
     def action_copy_code(self) -> None:
