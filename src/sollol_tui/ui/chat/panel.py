@@ -7,19 +7,17 @@ from collections.abc import Callable
 from typing import ClassVar, TypeAlias
 
 from textual import events, on
-from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.message import Message
-from textual.timer import Timer
 
 from sollol_tui.core.asks import AskRequest
-from sollol_tui.ui.chat.asking import Asking
 from sollol_tui.ui.chat.conversation import Ask, Conversation
 from sollol_tui.ui.chat.deeds import Deeds
 from sollol_tui.ui.chat.models import find_model
 from sollol_tui.ui.chat.queue import Question
-from sollol_tui.ui.chat.session import ChatSession, without_pictures
-from sollol_tui.ui.chat.status import HINT, PICTURE
+from sollol_tui.ui.chat.session import without_pictures
+from sollol_tui.ui.chat.status import PICTURE
+from sollol_tui.ui.chat.talk import Talk
 from sollol_tui.ui.chat.turn import Turn
 from sollol_tui.ui.messages import Told
 from sollol_tui.ui.text import Line
@@ -27,14 +25,6 @@ from sollol_tui.ui.theme import painted
 from sollol_tui.ui.widgets.prompt import Prompt
 from sollol_tui.ui.widgets.still import Still
 from sollol_tui.ui.widgets.strip import OneLine
-from sollol_tui.ui.widgets.transcript import Transcript
-
-STATE_S = 0.25
-"""The line that says what is going on changes no more often than that."""
-
-QUIET_S = 0.6
-"""When nothing came for so long, that line goes on by itself: seconds pass."""
-
 
 RequestChange: TypeAlias = Callable[[AskRequest], AskRequest]
 
@@ -43,7 +33,7 @@ def unchanged(request: AskRequest) -> AskRequest:
     return request
 
 
-class ChatPanel(Still, Asking):
+class ChatPanel(Still, Talk):
     """One chat: ask in it, and read.
 
     Args:
@@ -83,39 +73,12 @@ class ChatPanel(Still, Asking):
         clock: Callable[[], float] = time.monotonic,
         id: str | None = None,  # noqa: A002 - Textual's word
     ) -> None:
-        super().__init__(ascii_only=ascii_only, id=id)
-        self.conversation = Conversation(
-            ask, conversation=conversation, ascii_only=ascii_only, clock=clock
-        )
+        conversed = Conversation(ask, conversation=conversation, ascii_only=ascii_only, clock=clock)
+        super().__init__(conversed, clock=clock, ascii_only=ascii_only, id=id)
         self.deeds = Deeds(self)
-        self._clock = clock
-        self._shown_s = 0.0
-        self._timer: Timer | None = None
         self.set_reactive(ChatPanel.model, wanted_model)
 
-    def compose(self) -> ComposeResult:
-        yield from (self.conversation, self.status, self.menu, self.prompt)
-
-    def on_mount(self) -> None:
-        self._timer = self.set_interval(STATE_S, self._go_on_saying, pause=True)
-        self.transcript.set_hint(HINT)
-        self.watch(self.transcript, "moves", self._transcript_moved, init=False)
-        self._rest()
-
     # What the screen asks of it
-
-    @property
-    def session(self) -> ChatSession:
-        return self.conversation.session
-
-    @property
-    def transcript(self) -> Transcript:
-        return self.conversation.transcript
-
-    @property
-    def is_streaming(self) -> bool:
-        """Whether an answer is being written."""
-        return self.conversation.is_streaming
 
     def set_title(self, title: Line) -> None:
         self.border_title = painted(title)
@@ -126,7 +89,7 @@ class ChatPanel(Still, Asking):
         self.forget()
         self.conversation.clear()
         self.show_setup()
-        self._rest()
+        self.rest()
 
     def stop(self) -> None:
         """Stop the answer; its text stays, marked."""
@@ -161,7 +124,7 @@ class ChatPanel(Still, Asking):
         nothing else."""
         setup = self._request(question, self.model_in_use, at)
         self.conversation.begin(but(setup), question.images, at=at, setup=setup)
-        self._begun()
+        self.go_on_saying()
         self.post_message(self.Submitted(question.text, setup.model))
 
     def go_on_with(self, turn: Turn) -> None:
@@ -170,7 +133,7 @@ class ChatPanel(Still, Asking):
         setup = self._request(question, self.model_in_use, -1)
         request = self._request(question, turn.model, -1)._replace(so_far=turn.answer)
         self.conversation.go_on(request, setup)
-        self._begun()
+        self.go_on_saying()
 
     def _request(self, question: Question, model: str, at: int | None) -> AskRequest:
         request = self.session.to_request(
@@ -184,12 +147,6 @@ class ChatPanel(Still, Asking):
         )
         choice = find_model(self.models, model)
         return without_pictures(request) if choice and choice.sees is False else request
-
-    def _begun(self) -> None:
-        if self._timer is not None:
-            self._timer.resume()
-        self.show_state()
-        self.refresh_bindings()
 
     @on(Conversation.Ended)
     def go_on(self, event: Conversation.Ended) -> None:
@@ -209,7 +166,7 @@ class ChatPanel(Still, Asking):
         if following is not None:
             self.ask(following)
         elif not self.is_streaming:
-            self._rest()
+            self.rest()
 
     def go_on_asking(self) -> None:
         """Let a held queue go on."""
@@ -223,42 +180,8 @@ class ChatPanel(Still, Asking):
             keeper.settle(self.session, self.model_in_use, self.options, self.mode, self.target)
         self.show_setup()
 
-    # What is going on
-
-    def _rest(self) -> None:
-        if self._timer is not None:
-            self._timer.pause()
-        self.show_waiting()
-        self.show_state()
-        self.refresh_bindings()
-
-    def _transcript_moved(self) -> None:
-        if not self.is_streaming or self._clock() - self._shown_s >= STATE_S:
-            self.show_state()
-
-    def _go_on_saying(self) -> None:
-        if self._clock() - self._shown_s >= QUIET_S:
-            self.show_state()
-
-    def show_state(self) -> None:
-        self._shown_s = now_s = self._clock()
-        model = self.model_in_use
-        choice = find_model(self.models, model)
-        self.status.show(
-            self.session,
-            self.queue,
-            model,
-            choice,
-            self.transcript.unseen,
-            now_s,
-            editing=self.deeds.words(),
-        )
-
-    def watch_models(self) -> None:
-        if self.is_mounted and not self.is_streaming:
-            self.show_state()
-
-    watch_model = watch_models
+    def being_changed(self) -> str:
+        return self.deeds.words()
 
     # What its parts say
 
@@ -301,7 +224,7 @@ class ChatPanel(Still, Asking):
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         """Who writes has no message in mind."""
-        if event.widget is self.prompt:
+        if event.widget is self.prompt and self.prompt.has_focus:
             self.transcript.choose(None)
 
     # Keys
@@ -326,4 +249,4 @@ class ChatPanel(Still, Asking):
             self.deeds.give_up()
         else:
             self.queue.clear()
-            self._rest()
+            self.rest()
