@@ -35,6 +35,12 @@ def settings_for(
     return settings._replace(**changes)  # type: ignore[arg-type]
 
 
+def preferring(url: str, settings: Settings) -> Settings:
+    """The settings with one node that is asked first."""
+    nodes = (n._replace(weight=10.0) if n.url == url else n for n in settings.nodes)
+    return settings._replace(nodes=tuple(nodes))
+
+
 @asynccontextmanager
 async def running(settings: Settings, state_dir: Path | None = None) -> AsyncIterator[Engine]:
     """A running engine after its first look."""

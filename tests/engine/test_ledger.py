@@ -21,7 +21,7 @@ from sollol_tui.engine.engine import Engine
 from sollol_tui.engine.ledger import Ledger, Sample
 from sollol_tui.io.ledger_file import FILE_NAME, LedgerFile, Row, Written
 from tests import fakes
-from tests.engine.support import settings_for, until
+from tests.engine.support import preferring, settings_for, until
 from tests.engine.test_requests import MODEL, asked, question, those
 
 NOW_S = 10_000.0
@@ -79,10 +79,9 @@ async def test_every_try_is_a_row_and_a_stopped_answer_says_so(tmp_path: Path) -
     async with (
         fakes.node(faults=Faults(cut_after=0)) as bad,
         fakes.node(answer="one two three", tokens_per_s=200) as good,
-        recording(settings_for((bad.url, good.url)), tmp_path) as engine,
+        recording(preferring(bad.url, settings_for((bad.url, good.url))), tmp_path) as engine,
     ):
-        for _ in range(2):
-            await asked(engine)
+        await asked(engine)
         request = question(target=good.url)
         stream = engine.ask(request)
         async for event in stream:
