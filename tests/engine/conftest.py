@@ -16,7 +16,7 @@ from tests.engine.place import Place
 def place(tmp_path: Path) -> Iterator[Place]:
     made = Place(tmp_path)
     yield made
-    left = made.servers()
+    left = made.servers() + made.backends()
     for one in left:
         one.kill()
     assert not left, "whatever a test does, nothing stays behind"

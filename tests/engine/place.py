@@ -17,6 +17,7 @@ from sollol_tui.core.state import CoordinatorState
 from sollol_tui.demo.backend import DemoBackend
 from sollol_tui.io import runs
 from tests.core.make_gguf import gguf, llama_fields, llama_tensors
+from tests.engine import fake_rpc_server
 from tests.engine.fake_llama_server import install
 from tests.engine.lives import Life, living
 
@@ -26,11 +27,13 @@ HOST = "127.0.0.1"
 class Place:
     """Where a coordinator can run: a program, a model, a port, a directory for what is kept."""
 
-    def __init__(self, tmp_path: Path) -> None:
+    def __init__(self, tmp_path: Path, port: int = 0) -> None:
+        self.directory = tmp_path
         self.program = install(tmp_path / "bin")
+        self.rpc_program = fake_rpc_server.install(tmp_path / "bin")
         self.model = tmp_path / "model.gguf"
         self.model.write_bytes(gguf(llama_fields(), llama_tensors()))
-        self.port = free_port()
+        self.port = port or free_port()
         self.state_dir = tmp_path / "state"
         self.url = parse_coordinator_url(f"{HOST}:{self.port}")
 
@@ -56,6 +59,15 @@ class Place:
     @property
     def log(self) -> Path:
         return runs.log_path(self.state_dir, self.port)
+
+    def backends(self) -> list[psutil.Process]:
+        """The backends that were started from here."""
+        found = []
+        for running in psutil.process_iter():
+            with suppress(psutil.Error):
+                if str(self.rpc_program) in running.cmdline():
+                    found.append(running)
+        return found
 
     def servers(self) -> list[psutil.Process]:
         """The processes that this place's program has become, alive or zombies."""

@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from sollol_tui.core.events import TargetsFound
 from sollol_tui.core.ids import BackendAddress, CoordinatorUrl, port_of
@@ -15,7 +16,13 @@ from sollol_tui.core.lifecycle import Phase
 from sollol_tui.core.problems import Cause, Problem
 from sollol_tui.core.reports import FoundBackend
 from sollol_tui.core.settings import Settings
-from sollol_tui.core.worker import PhaseChanged, ProblemFound, WorkerEvent
+from sollol_tui.core.worker import PhaseChanged, ProblemFound, WorkerEvent, WorkerOrder
+from sollol_tui.engine.left_backends import (
+    end_backend,
+    left_backends,
+    program_of,
+    used_backends,
+)
 from sollol_tui.engine.local_backend import local_order
 from sollol_tui.engine.store import Store
 from sollol_tui.engine.worker import Worker
@@ -76,7 +83,7 @@ class Here:
 
     @property
     def backends(self) -> tuple[BackendAddress, ...]:
-        """The backends that were started here and end with this program."""
+        """The backends that were started here, or found from an earlier run."""
         return tuple(self._workers)
 
     async def start_backend(self) -> BackendAddress | Problem:
@@ -90,14 +97,34 @@ class Here:
         order = await asyncio.to_thread(local_order, self._settings)
         if isinstance(order, Problem):
             return order
-        serves = asyncio.get_running_loop().create_future()
+        task, serves = self._keep_up(order, self._state_dir)
+        ends: set[asyncio.Future[Any]] = {task, serves}
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        return order.address if serves.done() else task.result() or _stopped(order.address)
+
+    async def recover(self) -> None:
+        """Look after the backends that an earlier run left where they are used; end the others."""
+        if self._state_dir is None:
+            return
+        for left in await asyncio.to_thread(left_backends, self._state_dir):
+            if left.is_used:
+                order = left.order._replace(binary=program_of(left))
+                self._keep_up(order, self._state_dir, takes_over=True)
+            else:
+                await end_backend(self._state_dir, left)
+
+    def _keep_up(
+        self, order: WorkerOrder, state_dir: Path, *, takes_over: bool = False
+    ) -> tuple[asyncio.Task[Problem | None], asyncio.Future[None]]:
+        """Its task, and what is done when it serves."""
+        serves: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         address = order.address
-        worker = Worker(order, self._state_dir, partial(self._hear, address, serves))
+        hear = partial(self._hear, address, serves)
+        worker = Worker(order, state_dir, hear, takes_over=takes_over)
         task = self._group.create_task(worker.run(), name=f"backend {address}")
         self._workers[address], self._tasks[address] = worker, task
         task.add_done_callback(lambda _: self._forget(address))
-        await asyncio.wait({task, serves}, return_when=asyncio.FIRST_COMPLETED)
-        return address if serves.done() else task.result() or _stopped(address)
+        return task, serves
 
     async def stop_backend(self, address: BackendAddress) -> bool:
         """Stop one that was started here; False when there is none of that address."""
@@ -109,9 +136,15 @@ class Here:
         return True
 
     async def aclose(self) -> None:
-        """Stop all that were started here."""
-        for worker in self._workers.values():
-            worker.stop()
+        """Stop all that were started here, but for those that a coordinator needs which stays."""
+        if self._state_dir is None or not self._workers:
+            return
+        used = await asyncio.to_thread(used_backends, self._state_dir)
+        for address, worker in self._workers.items():
+            if address in used:
+                worker.let_go()
+            else:
+                worker.stop()
         if self._tasks:
             await asyncio.wait(set(self._tasks.values()))
 

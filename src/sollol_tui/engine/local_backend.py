@@ -15,9 +15,13 @@ LOCAL_HOST = "127.0.0.1"
 def local_order(settings: Settings) -> WorkerOrder | Problem:
     """The order for `Worker`: loopback only, on the usual port or a free one, registered nowhere.
 
+    It outlives this program where a coordinator that uses it does.
+
     Blocks while the program is looked for: call it in a thread.
     """
     binary = find_rpc_server(settings)
     if isinstance(binary, Problem):
         return binary
-    return WorkerOrder(str(binary.path), LOCAL_HOST, free_port(LOCAL_HOST, RPC_PORT))
+    return WorkerOrder(
+        str(binary.path), LOCAL_HOST, free_port(LOCAL_HOST, RPC_PORT), ends_with_us=False
+    )

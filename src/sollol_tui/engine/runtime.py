@@ -71,6 +71,7 @@ class Runtime:
             self._companions.append(talk)
         self._group = group
         self.requests.until_back = self._until_back
+        self._recovering: asyncio.Task[None] | None = None
         make = partial(self._make_supervisor, role.state_dir) if role.state_dir else None
         self.places = Places(settings, role, make if role.supervises else None)
         self.here = Here(settings, store, group, self.places.main.url, role.state_dir)
@@ -85,12 +86,16 @@ class Runtime:
             companion.start(self._group)
         for supervisor in self.places.supervisors:
             self._group.create_task(supervisor.adopt(), name=f"adopt {supervisor.url}")
+        if self.places.supervisors:
+            self._recovering = self._group.create_task(self.here.recover(), name="recover")
 
     async def aclose(self) -> None:
         """Stop polling, close every connection."""
         self.store.listeners.remove(self._react)
         self.pollers.stop()
         await asyncio.gather(*(s.close(self._leaves(s)) for s in self.places.supervisors))
+        if self._recovering is not None:
+            await asyncio.wait({self._recovering})
         await self.here.aclose()
         await self.looks.aclose()
         await self.http.aclose()

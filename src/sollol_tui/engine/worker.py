@@ -7,10 +7,9 @@ connected a probe would learn nothing. Between probes its life is the process it
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 
 from sollol_tui.core import wire
@@ -18,9 +17,9 @@ from sollol_tui.core.lifecycle import Phase, RestartHistory
 from sollol_tui.core.problems import Cause, Problem
 from sollol_tui.core.worker import PhaseChanged, ProblemFound, WorkerEvent, WorkerOrder
 from sollol_tui.core.worker_entry import HEARTBEAT_S
-from sollol_tui.engine.worker_life import WorkerLife, first_of, pid_file
+from sollol_tui.engine.worker_life import WorkerLife, first_of, orphan_of, worker_log
 from sollol_tui.io.files import locked, private_dir
-from sollol_tui.io.process import ProcessId, Running, take_over
+from sollol_tui.io.process import Running
 
 
 class Worker:
@@ -32,6 +31,7 @@ class Worker:
         tell: hears every event; must not block.
         heartbeat_s: how often the registry is told.
         clock: seconds since the epoch.
+        takes_over: a backend that an earlier run left goes on; else it is ended first.
     """
 
     def __init__(
@@ -41,9 +41,12 @@ class Worker:
         tell: Callable[[WorkerEvent], None],
         heartbeat_s: float = HEARTBEAT_S,
         clock: Callable[[], float] = time.time,
+        *,
+        takes_over: bool = False,
     ) -> None:
         self.order = order
-        self.log = state_dir / "worker" / f"{order.host}-{order.port}.log"
+        self.log = worker_log(state_dir, order)
+        self._takes_over = takes_over
         self._tell = tell
         self._clock = clock
         self._loop = asyncio.get_running_loop()
@@ -56,6 +59,11 @@ class Worker:
         """Ask it to end: deregister, stop the backend; `run` returns then."""
         if not self._stopping.done():
             self._stopping.set_result(None)
+
+    def let_go(self) -> None:
+        """Look after it no longer; the backend goes on, and a later run finds it."""
+        self._life.leaves = True
+        self.stop()
 
     def try_now(self) -> None:
         """Do not wait for the next start."""
@@ -79,20 +87,23 @@ class Worker:
             problem = await self._run_alone()
         if problem is not None:
             return self._give_up(problem)
-        self._tell(PhaseChanged(self._clock(), Phase.STOPPED))
+        if not self._life.leaves:
+            self._tell(PhaseChanged(self._clock(), Phase.STOPPED))
         return None
 
     async def _run_alone(self) -> Problem | None:
-        if (orphan := _orphan(pid_file(self.log))) is not None:
+        orphan = orphan_of(self.log)
+        if orphan is not None and not self._takes_over:
             await orphan.stop()
+            orphan = None
         try:
-            return await self._keep_up()
+            return await self._keep_up(orphan)
         finally:
             await self._life.aclose()
 
-    async def _keep_up(self) -> Problem | None:
+    async def _keep_up(self, found: Running | None) -> Problem | None:
         while not self._stopping.done():
-            ended = await self._life.live()
+            ended, found = await self._life.live(found), None
             if ended is None:
                 break
             if ended.is_lasting and not self._life.has_served:
@@ -126,11 +137,3 @@ class Worker:
         evidence = (wire.one_line(f"{error.filename or self.log.parent}: {error.strerror}"),)
         advice = "It needs that directory for its log; XDG_STATE_HOME may name another."
         return Problem(Cause.BACKEND_UNREACHABLE, self.order.address, evidence, advice)
-
-
-def _orphan(path: Path) -> Running | None:
-    """The backend that an earlier run left behind, where the kernel does not end it."""
-    with suppress(OSError, ValueError, TypeError):
-        pid, started_at_s, name = json.loads(path.read_bytes())
-        return take_over(ProcessId(int(pid), float(started_at_s), str(name)))
-    return None

@@ -34,7 +34,7 @@ from sollol_tui.io import log_file, process
 from sollol_tui.io.files import write_atomically
 from sollol_tui.io.listening import clients_of, is_listening, look_at_port
 from sollol_tui.io.log_file import LogFile
-from sollol_tui.io.process import Command, Running
+from sollol_tui.io.process import Command, ProcessId, Running
 from sollol_tui.io.rpc import Prober
 
 START_WITHIN_S = 120.0  # a host with several GPUs takes its time to find them
@@ -47,7 +47,10 @@ Exit = asyncio.Future[int | None]
 
 
 class WorkerLife:
-    """Lives once per `live`. `stopping` is done when it shall end; `has_served` stays true."""
+    """Lives once per `live`. `stopping` is done when it shall end; `has_served` stays true.
+
+    With `leaves` the backend goes on when it is told to end.
+    """
 
     def __init__(
         self,
@@ -59,6 +62,7 @@ class WorkerLife:
         stopping: asyncio.Future[None],
     ) -> None:
         self.has_served = False
+        self.leaves = False
         self._order = order
         self._log = LogFile(log)
         self._tell = tell
@@ -70,11 +74,10 @@ class WorkerLife:
         self._listed: tuple[LocalDevice, ...] = ()
         self._clients: tuple[str, ...] = ()
 
-    async def live(self) -> Ended | None:
-        """Start it and see it through. Why it ended; None when it was stopped."""
-        if (blocked := await self._blocked()) is not None:
-            return blocked
-        running = self._start()
+    async def live(self, found: Running | None = None) -> Ended | None:
+        """Start it, unless it was found running, and see it through. Why it ended; None when it
+        was stopped."""
+        running = found if found is not None else await self._blocked() or self._start()
         if isinstance(running, Ended):
             return running
         exited = asyncio.ensure_future(running.wait())
@@ -137,11 +140,11 @@ class WorkerLife:
     async def _is_ready(self, running: Running) -> bool:
         """Whether it listens itself (on its port another one may answer) and does its work.
 
-        A client that was faster than the probe stands for an answer.
+        A client stands for an answer: then a probe would get none.
         """
         if not await asyncio.to_thread(is_listening, running.pid, self._order.port):
             return False
-        return await self._look() or bool(await self._who(running))
+        return bool(await self._who(running)) or await self._look()
 
     def _never_ready(self) -> Ended:
         evidence = (f"it did not answer within {START_WITHIN_S:.0f} s of its start",)
@@ -214,6 +217,9 @@ class WorkerLife:
 
     async def _close(self, running: Running) -> None:
         """Deregister first: nobody shall come to one that ends."""
+        if self.leaves:
+            await self._registration.remove()
+            return
         try:
             if running.is_running:
                 self._tell(PhaseChanged(self._clock(), Phase.STOPPING, running.pid))
@@ -235,9 +241,22 @@ async def first_of(within_s: float | None, *futures: asyncio.Future[Any]) -> Non
     await asyncio.wait(futures, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
 
 
+def worker_log(state_dir: Path, order: WorkerOrder) -> Path:
+    """Where a backend's log lies; its lock and its identity lie beside it."""
+    return state_dir / "worker" / f"{order.host}-{order.port}.log"
+
+
 def pid_file(log: Path) -> Path:
     """Where the backend's identity is kept while it runs."""
     return log.with_suffix(".pid")
+
+
+def orphan_of(log: Path) -> Running | None:
+    """The backend that an earlier run left behind, by the log that it writes to."""
+    with suppress(OSError, ValueError, TypeError):
+        pid, started_at_s, name = json.loads(pid_file(log).read_bytes())
+        return process.take_over(ProcessId(int(pid), float(started_at_s), str(name)))
+    return None
 
 
 def _reached_at(order: WorkerOrder) -> BackendAddress:

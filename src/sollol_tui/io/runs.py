@@ -67,6 +67,17 @@ def read_run(state_dir: Path, port: int) -> RunRecord | None:
         return None
 
 
+def live_runs(state_dir: Path) -> tuple[RunRecord, ...]:
+    """The records of all coordinators that still run, whoever looks after them."""
+    found = []
+    for path in runs_dir(state_dir).glob("coordinator-*.json"):
+        port = path.stem.removeprefix("coordinator-")
+        record = read_run(state_dir, int(port)) if port.isdigit() else None
+        if record is not None and is_same(record.process):
+            found.append(record)
+    return tuple(found)
+
+
 def forget_run(state_dir: Path, port: int) -> None:
     """The run has ended."""
     for path in (_record(state_dir, port), pipe_path(state_dir, port)):

@@ -8,6 +8,7 @@ from pathlib import Path
 from sollol_tui.core.ids import CoordinatorUrl, port_of
 from sollol_tui.core.plain import plain_line
 from sollol_tui.engine.coordinator_process import CoordinatorProcess
+from sollol_tui.engine.left_backends import end_backend, left_backends
 from sollol_tui.io import runs
 from sollol_tui.io.host import port_holder
 from sollol_tui.verbs.voice import Voice
@@ -28,7 +29,7 @@ def stop(url: CoordinatorUrl, state_dir: Path, voice: Voice) -> int:
     process = CoordinatorProcess(url, state_dir)
     record = process.take_over()
     if record is not None:
-        return asyncio.run(_end(process, f"{record.model} at {url}", voice))
+        return asyncio.run(_end(process, f"{record.model} at {url}", state_dir, voice))
     if holder := port_holder(port):
         voice.tell(
             f"sollol-tui: port {port} belongs to {holder}, which this program did not start: "
@@ -39,12 +40,21 @@ def stop(url: CoordinatorUrl, state_dir: Path, voice: Voice) -> int:
         voice.tell(f"sollol-tui: port {port} belongs to another user's program: it is left alone")
         return EXIT_NOT_OURS
     voice.say(f"nothing runs at {url}")
+    asyncio.run(_end_backends(state_dir, voice))
     return EXIT_STOPPED
 
 
-async def _end(process: CoordinatorProcess, what: str, voice: Voice) -> int:
+async def _end(process: CoordinatorProcess, what: str, state_dir: Path, voice: Voice) -> int:
     pid = process.running.pid if process.running is not None else 0
     await process.end()
     process.let_go()
     voice.say(plain_line(f"stopped {what} (process {pid})"))
+    await _end_backends(state_dir, voice)
     return EXIT_STOPPED
+
+
+async def _end_backends(state_dir: Path, voice: Voice) -> None:
+    """Those that were started beside it, that nobody looks after and nobody uses."""
+    for left in left_backends(state_dir):
+        if not left.is_used and await end_backend(state_dir, left):
+            voice.say(f"stopped the RPC backend {left.order.address} (process {left.running.pid})")
