@@ -30,9 +30,10 @@ class FakeEngine:
         self.found_coordinator = False
         self.stays: bool | None = None  # what the verb decided of a coordinator of ours
 
-    def leave_coordinator(self, stays: bool) -> None:
+    def leave_coordinator(self, stays: bool, found_stay: bool | None = None) -> None:
         assert self.runs
-        self.stays = stays
+        found = self.found_coordinator and found_stay is not None
+        self.stays = found_stay if found else stays
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

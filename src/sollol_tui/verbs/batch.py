@@ -56,10 +56,7 @@ class BatchEngine(Pool, Protocol):
 
     def running(self) -> AbstractAsyncContextManager[object]: ...
 
-    @property
-    def found_coordinator(self) -> bool: ...
-
-    def leave_coordinator(self, stays: bool) -> None: ...
+    def leave_coordinator(self, stays: bool, found_stay: bool | None = None) -> None: ...
 
 
 def batch(
@@ -132,7 +129,7 @@ class _Telling:
             try:
                 await self._run.run(engine, self._tell_start, self._tell_result)
             finally:
-                engine.leave_coordinator(engine.found_coordinator)
+                engine.leave_coordinator(False, found_stay=True)
         if self._run.given_up is not None:
             self._bar.clear()
             self._voice.tell(

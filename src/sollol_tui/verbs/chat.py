@@ -62,10 +62,7 @@ class Asker(Protocol):
 
     async def first_look(self) -> ClusterSnapshot: ...
 
-    @property
-    def found_coordinator(self) -> bool: ...
-
-    def leave_coordinator(self, stays: bool) -> None: ...
+    def leave_coordinator(self, stays: bool, found_stay: bool | None = None) -> None: ...
 
 
 def chat(
@@ -148,7 +145,7 @@ async def _ask(
         finally:
             # One of an earlier run stays as it was; one that never came to serve does not.
             serves = keep and (ended or teller.began)
-            engine.leave_coordinator(engine.found_coordinator or serves)
+            engine.leave_coordinator(serves, found_stay=True)
 
 
 def _events(engine: Asker, request: AskRequest, parallel: int | None) -> AsyncGenerator[Said, None]:
