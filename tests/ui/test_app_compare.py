@@ -154,7 +154,7 @@ async def test_tab_goes_through_the_columns_and_z_shows_one_alone() -> None:
         engine.finish(QWEN.name, "Therefore.")
         await until_shown(pilot, "1 question asked")
         await pilot.press("tab", "tab")
-        await until(pilot, lambda: screen.current == 1)
+        await until(pilot, lambda: screen.columns.current == 1)
         await pilot.press("y")
         await until_shown(pilot, "Copied the answer.")
         assert app.clipboard == "Therefore."
@@ -164,6 +164,20 @@ async def test_tab_goes_through_the_columns_and_z_shows_one_alone() -> None:
         await until_shown(pilot, "Because.", "Therefore.")
         await pilot.press("tab")
         await until(pilot, lambda: screen.focused is not None and screen.focused.id == "prompt")
+
+
+async def test_tabs_and_keys_can_be_clicked() -> None:
+    names = f"{LLAMA.name} {QWEN.name} gemma3:27b"
+    async with comparing(names, size=(80, 24)) as (pilot, engine, app):
+        screen = app.screen
+        assert isinstance(screen, CompareScreen)
+        await ask(pilot)
+        await pilot.click("#compare-head", offset=(24, 0))
+        await until_shown(pilot, "─ 2 qwen3:8b")
+        keys = shown(app).splitlines()[-1]
+        await pilot.click("#keys", offset=(keys.index("Esc") + 1, 0))
+        await until_shown(pilot, "■ stopped")
+        await until(pilot, lambda: engine.closed == 3)
 
 
 async def test_where_columns_would_be_narrow_one_is_shown_at_a_time() -> None:

@@ -30,7 +30,7 @@ from sollol_tui.ui.text import clean
 
 if TYPE_CHECKING:
     from sollol_tui.ui.chat.conversation import Conversation
-    from sollol_tui.ui.screens.compare import Compared
+    from sollol_tui.ui.compare_columns import Compared
 
 TICK_S = 1.0
 END_S = 15.0  # a coordinator that is stopped takes up to 4 s

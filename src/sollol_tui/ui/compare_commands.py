@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from sollol_tui.core.state import ClusterSnapshot
     from sollol_tui.ui.app import SollolApp
     from sollol_tui.ui.compare import Target
-    from sollol_tui.ui.screens.compare import Compared, CompareScreen
+    from sollol_tui.ui.compare_columns import Compared
+    from sollol_tui.ui.screens.compare import CompareScreen
 
 _BUSY = "An answer is being written in the chat: stop it first. /compare last leads back here."
 
@@ -49,7 +50,8 @@ def _pick(app: SollolApp, marked: Sequence[Target]) -> None:
 
 def _open(app: SollolApp, targets: Sequence[Target], earlier: Sequence[Compared] = ()) -> None:
     """Show the columns; one that is open already makes room."""
-    from sollol_tui.ui.screens.compare import CompareScreen, Setup
+    from sollol_tui.ui.compare_columns import Setup
+    from sollol_tui.ui.screens.compare import CompareScreen
 
     chat = app.dashboard.bring_chat()
     screen = CompareScreen(

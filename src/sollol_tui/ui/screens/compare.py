@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Container
 from textual.timer import Timer
-from textual.widget import Widget
 
-from sollol_tui.core.asks import ChatOptions
 from sollol_tui.ui.chat.conversation import Ask, Conversation
 from sollol_tui.ui.chat.session import ChatSession
-from sollol_tui.ui.compare import Target, outcome, short_labels, side_by_side, summary
+from sollol_tui.ui.compare import Target, summary
+from sollol_tui.ui.compare_columns import Column, Columns, Compared, Setup
 from sollol_tui.ui.hints import KEPT, key_hints
 from sollol_tui.ui.live_keys import live_keys
 from sollol_tui.ui.messages import CommandGiven, Told
 from sollol_tui.ui.screens.steady import SteadyScreen
-from sollol_tui.ui.text import Line, fit, width
-from sollol_tui.ui.theme import CHAT_SHEETS, COMPARE_SHEETS, painted, stylesheets
+from sollol_tui.ui.theme import CHAT_SHEETS, COMPARE_SHEETS, stylesheets
 from sollol_tui.ui.widgets.lines_pane import LinesPane
 from sollol_tui.ui.widgets.prompt import Prompt
 from sollol_tui.ui.widgets.strip import OneLine, Segment
@@ -30,96 +27,13 @@ STATE_S = 0.25
 _LINES = 3  # head, prompt, keys
 _TITLE = " COMPARE "
 _OWN = "compare."  # how the ids of this screen's keys begin
-
-
-class Compared(NamedTuple):
-    """What was said with one target."""
-
-    target: Target
-    session: ChatSession
-
-
-class Setup(NamedTuple):
-    """What holds for all columns."""
-
-    options: ChatOptions = ChatOptions()
-    system: str = ""
-
-
-class Column(Widget):
-    """One target: its conversation, and a line that says how its answer gets on."""
-
-    def __init__(
-        self,
-        number: int,
-        target: Target,
-        conversation: Conversation,
-        setup: Setup,
-        clock: Callable[[], float],
-        *,
-        ascii_only: bool,
-    ) -> None:
-        super().__init__(id=f"column-{number}")
-        self.number = number
-        self.target = target
-        self.conversation = conversation
-        self._setup = setup
-        self._clock = clock
-        self._state = OneLine(ascii_only=ascii_only, classes="column-state")
-        self.set_class(ascii_only, "-ascii", update=False)
-
-    def compose(self) -> ComposeResult:
-        yield from (self.conversation, self._state)
-
-    def on_mount(self) -> None:
-        where = ((f" on {self.target.where}", ""),) if self.target.where else ()
-        model = (fit(self.target.model, width(self.target.model)), "bold")
-        self.border_title = painted(((f"{self.number} ", "muted"), model, *where))
-        who = f"Only {self.target.where} is asked." if where else "The router chooses who answers."
-        self.conversation.transcript.set_hint(((), ((who, "muted"),)))
-
-    @property
-    def session(self) -> ChatSession:
-        return self.conversation.session
-
-    @property
-    def is_streaming(self) -> bool:
-        return self.conversation.is_streaming
-
-    def go_on_from(self, earlier: ChatSession) -> None:
-        """Show what was said before. The earlier one may go on elsewhere: this is another."""
-        session = ChatSession(self.session.conversation)
-        session.turns = list(earlier.turns)
-        self.conversation.reopen(session)
-
-    def ask(self, text: str) -> None:
-        """Ask the question here."""
-        self.session.system = self._setup.system
-        target = self.target
-        self.conversation.begin(
-            self.session.to_request(
-                text,
-                target.model,
-                self._setup.options,
-                mode=target.mode,
-                target=target.url,
-            )
-        )
-
-    def show_state(self) -> None:
-        """Say how it gets on, or how it ended."""
-        if self.is_streaming:
-            state: Line = (("● ", "accent"), (self.session.state(self._clock()), ""))
-        else:
-            state = (outcome(self.session.turns[-1]),) if self.session.turns else ()
-        self._state.show([Segment(state)])
-
-    @property
-    def mark(self) -> str:
-        """How it stands, in one letter."""
-        if self.is_streaming:
-            return "●"
-        return outcome(self.session.turns[-1])[0][:1] if self.session.turns else ""
+_CLICKED = {
+    "compare.help": "help",
+    "compare.back": "back",
+    "compare.next": "step(1)",
+    "compare.zoom": "zoom",
+    "compare.take": "take",
+}
 
 
 class CompareScreen(SteadyScreen[Compared | None]):
@@ -175,24 +89,21 @@ class CompareScreen(SteadyScreen[Compared | None]):
     ) -> None:
         super().__init__()
         self._ascii = ascii_only
-        self._clock = clock
         self._earlier = tuple(earlier)
-        self.columns = tuple(
-            Column(
-                number,
-                target,
-                Conversation(ask, ascii_only=ascii_only, clock=clock),
-                setup,
-                clock,
-                ascii_only=ascii_only,
-            )
-            for number, target in enumerate(targets, 1)
+        self.columns = Columns(
+            [
+                Column(
+                    number,
+                    target,
+                    Conversation(ask, ascii_only=ascii_only, clock=clock),
+                    setup,
+                    clock,
+                    ascii_only=ascii_only,
+                )
+                for number, target in enumerate(targets, 1)
+            ]
         )
-        self.current = 0
-        self._is_zoomed = False
-        self._beside = len(self.columns)  # how many columns lie beside each other; 0: one is shown
         self._head = OneLine(gap=1, ascii_only=ascii_only, id="compare-head")
-        self._place = Container(*self.columns, id="compare-columns")
         self._summary = LinesPane(ascii_only=ascii_only, id="compare-summary")
         self._summary.can_focus = False
         self._prompt = Prompt("Ask all of them", id="prompt")
@@ -200,28 +111,24 @@ class CompareScreen(SteadyScreen[Compared | None]):
         self._timer: Timer | None = None
 
     def compose(self) -> ComposeResult:
-        yield from (self._head, self._place, self._summary, self._prompt, self._keys)
+        yield from (self._head, self.columns, self._summary, self._prompt, self._keys)
 
     def on_mount(self) -> None:
         self._timer = self.set_interval(STATE_S, self._show_states, pause=True)
         self.bindings_updated_signal.subscribe(self, lambda _screen: self._show_keys())
-        for column, session in zip(self.columns, self._earlier, strict=False):
+        for column, session in zip(self.columns.all, self._earlier, strict=False):
             column.go_on_from(session)
         self._show_end()
         self._show_keys()
 
     def compared(self) -> tuple[Compared, ...]:
         """What was said so far, column by column."""
-        return tuple(Compared(column.target, column.session) for column in self.columns)
+        return tuple(Compared(column.target, column.session) for column in self.columns.all)
 
     @property
     def is_streaming(self) -> bool:
         """Whether an answer is being written."""
-        return any(column.is_streaming for column in self.columns)
-
-    @property
-    def _shown(self) -> Column:
-        return self.columns[self.current]
+        return self.columns.writing > 0
 
     # Questions
 
@@ -232,13 +139,14 @@ class CompareScreen(SteadyScreen[Compared | None]):
             self._prompt.take_back(event.text)
             self.post_message(Told("They are still writing: Esc stops them.", refused=True))
             return
-        for column in self.columns:
+        for column in self.columns.all:
             column.ask(event.text)
         if self._timer is not None:
             self._timer.resume()
         self._summary.display = False
         self._show_states()
         self._arrange()
+        self.refresh_bindings()
 
     @on(Prompt.CommandEntered)
     def give_command(self, event: Prompt.CommandEntered) -> None:
@@ -255,6 +163,7 @@ class CompareScreen(SteadyScreen[Compared | None]):
     def note_end(self, event: Conversation.Ended) -> None:
         event.stop()
         self._show_states()
+        self.refresh_bindings()
         if not self.is_streaming:
             self._show_end()
 
@@ -262,47 +171,31 @@ class CompareScreen(SteadyScreen[Compared | None]):
         """All have ended: their figures, side by side."""
         if self._timer is not None:
             self._timer.pause()
-        answers = [(c.target, c.session.turns[-1]) for c in self.columns if c.session.turns]
-        self._summary.display = len(answers) == len(self.columns)
-        self._summary.show(lambda cells: summary(answers, cells))
-        self._summary.styles.height = len(answers)
+        self._summary.display = self.columns.have_all_answers
+        if self._summary.display:
+            answers = [(column.target, column.session.turns[-1]) for column in self.columns.all]
+            self._summary.show(lambda cells: summary(answers, cells))
+            self._summary.styles.height = len(answers)
         self._show_states()
         self._arrange()
 
     # What is going on
 
     def _show_states(self) -> None:
-        for column in self.columns:
+        for column in self.columns.all:
             column.show_state()
         self._show_head()
-        self.refresh_bindings()
 
     def _show_head(self) -> None:
         title = Segment(((_TITLE, "badge"),), KEPT)
-        shown = self._tabs() or [title]
+        shown = self.columns.tabs(self.app.size.width - 2) or [title]
         self._head.show(shown, [Segment(((self._going_on(), "muted"),), 1)])
 
     def _going_on(self) -> str:
-        writing = sum(column.is_streaming for column in self.columns)
-        if writing:
-            return f"{writing} of {len(self.columns)} writing"
-        asked = len(self.columns[0].session.turns)
+        if writing := self.columns.writing:
+            return f"{writing} of {len(self.columns.all)} writing"
+        asked = len(self.columns.shown.session.turns)
         return f"{asked} question{'s' if asked != 1 else ''} asked" if asked else ""
-
-    def _tabs(self) -> list[Segment]:
-        """Where one column is shown at a time: all of them by name, and how they stand."""
-        if self._beside and not self._is_zoomed:
-            return []
-        room = max(4, (self.app.size.width - 2) // len(self.columns) - 7)
-        names = short_labels([column.target for column in self.columns])
-        return [
-            Segment(
-                ((_tab(column, name, room), "badge" if column is self._shown else "muted"),),
-                KEPT - column.number,
-                str(column.number),
-            )
-            for column, name in zip(self.columns, names, strict=True)
-        ]
 
     def _show_keys(self) -> None:
         """What is done with the comparison comes before what is done with a message."""
@@ -317,41 +210,36 @@ class CompareScreen(SteadyScreen[Compared | None]):
         self._arrange()
 
     def _arrange(self) -> None:
-        """Columns beside each other, in two rows, or one at a time: as the terminal allows."""
         cells, rows = self.app.size
-        rows -= _LINES + (len(self.columns) if self._summary.display else 0)
-        count = len(self.columns)
-        self._beside = side_by_side(count, cells, rows)
-        beside = 0 if self._is_zoomed else self._beside
-        self._place.styles.grid_size_columns = beside or 1
-        for at, column in enumerate(self.columns):
-            column.display = bool(beside) or at == self.current
-            is_last_alone = at == count - 1 and beside == 2 and count == 3
-            column.styles.column_span = 2 if is_last_alone else 1
-            column.set_class(at == self.current, "-current")
+        lines = _LINES + (len(self.columns.all) if self._summary.display else 0)
+        self.columns.fit_into(cells, rows - lines)
         self._show_head()
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
-        owner = next((n for n in event.widget.ancestors if isinstance(n, Column)), None)
-        if owner is not None:
-            self._show_column(self.columns.index(owner))
+        at = self.columns.place_of(event.widget)
+        if at is not None:
+            self._show_column(at)
 
     def _show_column(self, at: int) -> None:
-        if at != self.current:
-            self.current = at
+        if at != self.columns.current:
+            self.columns.current = at
             self._arrange()
+            self.refresh_bindings()
 
     @on(OneLine.Pressed)
-    def press(self, event: OneLine.Pressed) -> None:
+    async def press(self, event: OneLine.Pressed) -> None:
+        """A tab, or one of this screen's keys, was clicked."""
         event.stop()
         if event.strip is self._head:
             self._focus_column(int(event.segment_id) - 1)
+        elif event.segment_id in _CLICKED:
+            await self.run_action(_CLICKED[event.segment_id])
 
     @on(Prompt.ScrollWanted)
     def scroll(self, event: Prompt.ScrollWanted) -> None:
         """From the prompt, all columns are scrolled alike."""
         event.stop()
-        for column in self.columns:
+        for column in self.columns.all:
             if event.pages is None:
                 column.conversation.transcript.follow()
             else:
@@ -362,13 +250,14 @@ class CompareScreen(SteadyScreen[Compared | None]):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """There is nothing to take before there is an answer."""
         if action == "take":
-            return bool(self._shown.session.turns) and not self._shown.is_streaming
+            column = self.columns.shown
+            return bool(column.session.turns) and not column.is_streaming
         return super().check_action(action, parameters)
 
     def action_step(self, by: int) -> None:
         """The prompt, then the columns, and around again."""
-        at = 0 if self.focused is self._prompt else self.current + 1
-        at = (at + by) % (len(self.columns) + 1)
+        at = 0 if self.focused is self._prompt else self.columns.current + 1
+        at = (at + by) % (len(self.columns.all) + 1)
         if at:
             self._focus_column(at - 1)
         else:
@@ -376,10 +265,10 @@ class CompareScreen(SteadyScreen[Compared | None]):
 
     def _focus_column(self, at: int) -> None:
         self._show_column(at)
-        self.columns[at].conversation.transcript.focus()
+        self.columns.all[at].conversation.transcript.focus()
 
     def action_zoom(self) -> None:
-        self._is_zoomed = not self._is_zoomed
+        self.columns.is_zoomed = not self.columns.is_zoomed
         self._arrange()
 
     def action_help(self) -> None:
@@ -396,15 +285,10 @@ class CompareScreen(SteadyScreen[Compared | None]):
 
     def stop(self) -> None:
         """Stop every answer; what came stays."""
-        for column in self.columns:
+        for column in self.columns.all:
             column.conversation.stop()
 
     def action_take(self) -> None:
-        column = self._shown
+        column = self.columns.shown
         self.stop()
         self.dismiss(Compared(column.target, column.session))
-
-
-def _tab(column: Column, name: str, room: int) -> str:
-    name = name if width(name) <= room else fit(name, room)
-    return " ".join(filter(None, (f" {column.number}", name, column.mark))) + " "
