@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -46,6 +47,8 @@ STRIKES_PER_CHAT = 0.5
 TOKENS = 64
 A_CHAT_ENDS_WITHIN_S = 90.0
 HEAD_CHARS = 16
+NOTHING = "Nothing can take it "
+NAME = re.compile(r"127[0-9.:]+: ")
 
 BACKENDS = ("127.0.0.2", "127.0.0.3")
 NODES = ("127.0.0.5", "127.0.0.6")
@@ -233,13 +236,15 @@ def figures(chats: list[Chat], chaos: Chaos, uncut: dict[str, Chat]) -> str:
         e.text.split(": ", 1)[-1].split(".")[0][:60]
         for c in chats
         for e in c.events
-        if isinstance(e, Notice) and not e.text.startswith("Nothing")
+        if isinstance(e, Notice) and not e.text.startswith((NOTHING, "Node", "Coordinator"))
     )
     refusals = Counter(
-        f"{c.kind} {(c.rejected or '').removeprefix('failed this request: ')}"
-        for chat in chats
-        if isinstance(chat.end, Failed)
-        for c in [e for e in chat.events if isinstance(e, Routed)][-1].decision.candidates
+        NAME.sub("…: ", said)
+        for c in chats
+        if isinstance(c.end, Failed)
+        for e in c.events[-2:]
+        if isinstance(e, Notice) and e.text.startswith(NOTHING)
+        for said in [e.text.removeprefix(NOTHING)]
     )
     models = Counter(model_key(c.model) for c in chats)
     seams = sum(bool(c.seams) for c in whole)
@@ -251,7 +256,7 @@ def figures(chats: list[Chat], chaos: Chaos, uncut: dict[str, Chat]) -> str:
             f"  failed {len(failed)}",
             f"  tries: {dict(sorted(tries.items()))}",
             f"  failed by cause: {dict(causes)}",
-            f"  the others, when one failed: {dict(refusals.most_common(12))}",
+            *(f"  {n} × nobody could: {said}" for said, n in refusals.most_common(12)),
             f"  tries failed by cause: {dict(notices.most_common(12))}",
         )
     )
