@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sollol_tui.core.chat_export import chat_json, chat_markdown
 from sollol_tui.core.images import Image
-from sollol_tui.io.chats import _CREATE, FILE_NAME, ChatsFile
+from sollol_tui.io.chats import _CREATE, FILE_NAME, MAX_QUESTION_CHARS, ChatsFile
 from tests.core.test_chat_export import ANSWER, CHAT, QUESTION
 
 CAT = Image("my [cat].png", "png", 1234, "aGVsbG8=")
@@ -72,3 +72,13 @@ def test_markdown_names_the_pictures_and_json_holds_them() -> None:
         "data": "aGVsbG8=",
     }
     assert "images" not in answer
+
+
+def test_the_last_questions_of_all_chats_come_oldest_first_and_each_once(tmp_path: Path) -> None:
+    file = ChatsFile(tmp_path)
+    for number, text in enumerate(("one", "two", "one", "x" * (MAX_QUESTION_CHARS + 1), "three")):
+        question = QUESTION._replace(content=text, at_s=float(number))
+        file.put(CHAT._replace(id=f"c{number}"), [(0, question), (1, ANSWER)])
+    assert file.questions(10) == ("two", "one", "three")
+    assert file.questions(2) == ("one", "three")
+    file.close()

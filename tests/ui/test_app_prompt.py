@@ -225,3 +225,22 @@ async def test_text_and_doubled_signs_open_no_menu() -> None:
             chat.prompt.write("")
             chat.prompt.insert(text)
             assert not chat.menu.is_open, text
+
+
+async def test_questions_of_an_earlier_run_are_called_back_and_commands_are_not(
+    tmp_path: Path,
+) -> None:
+    async with running(KeepingEngine(tmp_path)) as (_, pilot, chat):
+        for text in ("one?", "two?", "one?"):
+            await ask(pilot, chat, text)
+        await pilot.press(*"/set think off", "enter")
+    async with running(KeepingEngine(tmp_path)) as (_, pilot, chat):
+        await until(pilot, lambda: bool(chat.prompt._recall.texts))
+        await pilot.press("up")
+        assert chat.prompt.text == "one?"
+        await pilot.press("up")
+        assert chat.prompt.text == "two?"
+        await pilot.press("up")
+        assert chat.prompt.text == "two?"
+        await pilot.press("down", "down")
+        assert chat.prompt.text == ""

@@ -14,11 +14,12 @@ GIB = 1024**3
 
 def test_the_figures_tell_the_speed_of_the_prompt_where_the_server_told_it() -> None:
     usage = Usage(31, 212, 400.0, 33.1)
-    assert told(Finished("complete", usage, 0.21, 6.4, 1)) == (
-        "212 tok · 33.1 tok/s · TTFT 0.21 s · 6.4 s · prompt 400 tok/s"
+    line = finished(Finished("complete", usage, 0.21, 6.4, 2), "")
+    assert plain(line) == (
+        "212 tok · 33.1 tok/s · TTFT 0.21 s · 6.4 s · 2 tries · prompt 400 tok/s"
     )
     unsaid = Finished("complete", usage._replace(prefill_tps=None), None, 6.4, 1)
-    assert told(unsaid) == "212 tok · 33.1 tok/s · 6.4 s"
+    assert plain(finished(unsaid, "")) == told(unsaid) == "212 tok · 33.1 tok/s · 6.4 s"
 
 
 @pytest.mark.parametrize(
@@ -50,7 +51,7 @@ def test_without_a_measured_part_there_is_no_gauge(usage: Usage) -> None:
 def test_the_gauge_stands_under_an_answer_and_under_one_that_was_cut() -> None:
     usage = Usage(31, 212, None, 33.1, context_tokens=4096)
     for outcome in ("complete", "length"):
-        line = finished(Finished(outcome, usage, 0.2, 1.0, 1), "")  # type: ignore[arg-type]
+        line = finished(Finished(outcome, usage, 0.2, 1.0, 1), "")
         assert plain(line).endswith("1.0 s · ctx 243/4k ▁")
 
 

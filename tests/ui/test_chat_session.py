@@ -117,7 +117,7 @@ def test_what_is_thought_folds_when_the_answer_begins() -> None:
     [
         (
             DONE._replace(tries=2),
-            "212 tok · 33.1 tok/s · TTFT 0.21 s · 6.4 s · prompt 400 tok/s · 2 tries",
+            "212 tok · 33.1 tok/s · TTFT 0.21 s · 6.4 s · 2 tries · prompt 400 tok/s",
         ),
         (DONE._replace(outcome="length"), "▲ the token limit cut it off · 212 tok"),
         (DONE._replace(outcome="stopped"), "■ stopped · 212 tok"),

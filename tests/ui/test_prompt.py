@@ -194,3 +194,35 @@ async def test_a_text_is_not_put_over_one_that_was_begun() -> None:
         assert prompt.take_back("question")
         assert not prompt.take_back("other")
         assert prompt.text == "question"
+
+
+async def test_ten_thousand_pasted_lines_are_one_text_that_keys_go_on_working_in() -> None:
+    prompt = Prompt()
+    app = _host(prompt)
+    text = "\n".join(f"line {number}" for number in range(10_000))
+    async with app.run_test(size=(80, 24)) as pilot:
+        prompt.focus()
+        await pilot.pause()
+        app.post_message(events.Paste(text))
+        await until(pilot, lambda: prompt.document.line_count == 10_000)
+        await until(pilot, lambda: prompt.size.height == 8)
+        await pilot.press("x", "up", "down", "backspace")
+        assert prompt.text == text
+        assert _sent(app) == []
+        await pilot.press("enter")
+        await until(pilot, lambda: _sent(app) == [text])
+        assert prompt.text == ""
+
+
+async def test_texts_of_earlier_runs_come_before_those_of_this_one() -> None:
+    prompt = Prompt()
+    async with _host(prompt).run_test() as pilot:
+        prompt.focus()
+        prompt.remember("new")
+        await pilot.press("up")
+        prompt.remember_earlier(["old\x1b[2J", "older"])
+        assert prompt.text == "new"
+        await pilot.press("up")
+        assert prompt.text == "older"
+        await pilot.press("up")
+        assert prompt.text == "old[2J"

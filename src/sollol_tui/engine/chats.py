@@ -73,6 +73,10 @@ class Chats:
         """A chat with its messages; None when it cannot be had."""
         return await self._answer(lambda file: file.open(chat_id))
 
+    async def questions(self, most: int) -> tuple[str, ...]:
+        """The last questions of all chats, oldest first."""
+        return await self._answer(lambda file: file.questions(most)) or ()
+
     async def rename(self, chat_id: str, title: str) -> bool:
         """Give a chat another title."""
         return bool(await self._answer(lambda file: file.rename(chat_id, title)))

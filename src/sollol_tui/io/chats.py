@@ -34,6 +34,7 @@ FILE_NAME = "chats.sqlite"
 SCHEMA = 2
 BUSY_S = 5.0  # another program writes: it takes milliseconds
 MAX_TEXT_CHARS = 4_000_000  # of one message
+MAX_QUESTION_CHARS = 20_000  # of one that is called back into the prompt
 CUT = "\n\n[cut here: too long to be kept]"
 
 _CREATE = (
@@ -81,6 +82,8 @@ _PUT_MESSAGE = "INSERT OR REPLACE INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, ?, 
 _LIST = """SELECT id, title, updated, model,
 (SELECT count(*) FROM messages WHERE chat = id AND role = 'user') FROM chats {where}
 ORDER BY updated DESC, rowid DESC LIMIT ?"""
+_QUESTIONS = """SELECT content FROM messages WHERE role = 'user' AND length(content) <= ?
+GROUP BY content ORDER BY max(at) DESC, max(rowid) DESC LIMIT ?"""
 _BY_WORDS = """WHERE title LIKE ? ESCAPE '!'
 OR id IN (SELECT chat FROM words WHERE words MATCH ?)"""
 _BY_TEXT = """WHERE title LIKE ? ESCAPE '!'
@@ -183,6 +186,11 @@ class ChatsFile:
         sql = "SELECT * FROM messages WHERE chat = ? ORDER BY number"
         with closing(connection.execute(sql, (chat_id,))) as cursor:
             return Opened(_chat(row), tuple(_message(row, images) for row in cursor))
+
+    def questions(self, most: int) -> tuple[str, ...]:
+        """The last questions of all chats, oldest first, without those too long to be typed."""
+        with closing(self._opened().execute(_QUESTIONS, (MAX_QUESTION_CHARS, most))) as cursor:
+            return tuple(text for (text,) in cursor)[::-1]
 
     def rename(self, chat_id: str, title: str) -> bool:
         """Give it another title; False when it is gone."""

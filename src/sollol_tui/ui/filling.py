@@ -111,6 +111,7 @@ class Panes:
 
             store = self._engine.store
             self.chat.conversation.keeper = Keeper(self._engine.chats, store.now_s)
+            self.chat.earlier = self._engine.chats.questions
         self.by_name["chat"] = self.chat
         self._title("chat")
         self._show_models(self._engine.store.snapshot)

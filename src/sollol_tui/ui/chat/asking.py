@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import TypeAlias
 
-from textual import on
+from textual import events, on
 from textual.message import Message
 from textual.reactive import var
 from textual.widget import Widget
@@ -22,6 +23,9 @@ from sollol_tui.ui.messages import CommandGiven
 from sollol_tui.ui.text import content
 from sollol_tui.ui.widgets.completions import Completions
 from sollol_tui.ui.widgets.prompt import Prompt
+from sollol_tui.ui.widgets.prompt_parts import REMEMBERED
+
+Earlier: TypeAlias = Callable[[int], Awaitable[Sequence[str]]]
 
 
 class Asking(Widget):
@@ -50,6 +54,7 @@ class Asking(Widget):
         self.name_of: Callable[[str], str] = lambda target: target
         self._pictures: tuple[Image, ...] = ()  # that go with the question being written
         self.queue = Queue(self.show_waiting)
+        self.earlier: Earlier | None = None  # gives the last questions of earlier runs
         self.prompt = Prompt("Ask the cluster", id="prompt")
         self.prompt.waiting = self.queue
         self.prompt.menu = self.menu = Completions(
@@ -132,6 +137,15 @@ class Asking(Widget):
             self.status.show_pictures(self.attached)
             self.show_state()
             self.refresh_bindings()
+
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        """The questions of earlier runs are read when somebody is about to write one."""
+        if event.widget is self.prompt and self.earlier is not None:
+            earlier, self.earlier = self.earlier, None
+            self.run_worker(self._recall(earlier), description="reading the questions of before")
+
+    async def _recall(self, earlier: Earlier) -> None:
+        self.prompt.remember_earlier(await earlier(REMEMBERED))
 
     # What the prompt says
 

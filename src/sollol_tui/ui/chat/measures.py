@@ -21,21 +21,13 @@ _PHASES = {
 }
 
 
-def figures(
-    tokens: int | None,
-    tps: float | None,
-    ttft_s: float | None,
-    total_s: float,
-    prefill_tps: float | None = None,
-) -> str:
-    """`212 tok · 33.1 tok/s · TTFT 0.21 s · 6.4 s · prompt 400 tok/s`; what is not known is left
-    out."""
+def figures(tokens: int | None, tps: float | None, ttft_s: float | None, total_s: float) -> str:
+    """`212 tok · 33.1 tok/s · TTFT 0.21 s · 6.4 s`; what is not known is left out."""
     parts = [
         f"{units.count(tokens)} tok" if tokens else "",
         units.rate(tps) if tps else "",
         f"TTFT {short_time(ttft_s)}" if ttft_s is not None else "",
         units.duration(total_s),
-        f"prompt {units.rate(prefill_tps)}" if prefill_tps else "",
     ]
     return SEPARATOR.join(part for part in parts if part)
 
@@ -43,9 +35,13 @@ def figures(
 def told(event: Finished) -> str:
     """The figures that the server told, and those that were measured here."""
     usage = event.usage
-    return figures(
-        usage.completion_tokens, usage.decode_tps, event.ttft_s, event.total_s, usage.prefill_tps
-    )
+    return figures(usage.completion_tokens, usage.decode_tps, event.ttft_s, event.total_s)
+
+
+def of_the_prompt(usage: Usage) -> Line:
+    """How fast it was read, where the server told, and what it takes of the context."""
+    read = f"{SEPARATOR}prompt {units.rate(usage.prefill_tps)}" if usage.prefill_tps else ""
+    return ((read, "muted"), *gauge(usage)) if read else gauge(usage)
 
 
 def gauge(usage: Usage) -> Line:

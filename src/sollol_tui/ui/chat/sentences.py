@@ -160,8 +160,8 @@ def finished(event: Finished, counted: str) -> Line:
         return stopped(text)
     if event.outcome == "length":
         cut: Span = ("▲ the token limit cut it off", "warn")
-        return (cut, (SEPARATOR + text, "muted"), *measures.gauge(usage))
-    return ((text, "muted"), *measures.gauge(usage))
+        return (cut, (SEPARATOR + text, "muted"), *measures.of_the_prompt(usage))
+    return ((text, "muted"), *measures.of_the_prompt(usage))
 
 
 def stopped(counted: str) -> Line:
