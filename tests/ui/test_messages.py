@@ -514,3 +514,20 @@ async def test_the_key_line_names_what_can_be_done_with_the_message(tmp_path: Pa
         chat.session.turns[-1].outcome = "length"
         await pilot.press("k", "j")
         await until_shown(pilot, "c Continue")
+
+
+async def test_escape_leads_out_of_the_list_before_it_stops_and_the_line_says_so(
+    tmp_path: Path,
+) -> None:
+    engine = KeepingEngine(tmp_path)
+    async with running(engine) as (_, pilot, chat):
+        answers(engine, Delta("Half"))
+        chat.submit("Why?")
+        await until_shown(pilot, "Half", "Esc stops")
+        await pilot.press("alt+up")
+        await until_shown(pilot, "Esc Esc stops")
+        await pilot.press("escape")
+        await until(pilot, lambda: chat.prompt.has_focus)
+        assert chat.is_streaming
+        await pilot.press("escape")
+        await until(pilot, lambda: not chat.is_streaming)

@@ -199,9 +199,9 @@ def show_decisions(app: SollolApp, turn: Turn) -> None:
 def idle(chat: ChatPanel | None) -> frozenset[str]:
     """The commands, and ids of keys, that could do nothing now."""
     turn = chat.conversation.chosen if chat is not None else None
-    if chat is None or turn is None or chat.is_streaming:
+    if chat is None or turn is None:
         return frozenset(_DEEDS)
-    left_out = set[str]()
+    left_out = set[str](_DEEDS if chat.is_streaming else ())
     if not turn.can_go_on or chat.deeds.later(turn):
         left_out.add("continue")
     if not turn.decisions:

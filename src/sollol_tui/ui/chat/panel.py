@@ -226,6 +226,7 @@ class ChatPanel(Still, Talk):
         """Who writes has no message in mind."""
         if event.widget is self.prompt and self.prompt.has_focus:
             self.transcript.choose(None)
+        self.show_state()
 
     # Keys
 

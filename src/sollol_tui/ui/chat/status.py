@@ -71,16 +71,18 @@ class ChatStatus(Widget):
         now_s: float,
         *,
         editing: str = "",
+        is_reading: bool = False,
     ) -> None:
         """Say how the chat stands."""
         right = [_badge(unseen)] if unseen else []
+        escape = "Esc Esc" if is_reading else "Esc"  # the first one leads to the prompt
         if queue.picked is not None:
             self._line.show(changing_segments(queue.picked, len(queue)), right)
         elif state := session.state(now_s):
-            stop = Segment((("Esc", "key"), (" stops", "muted")), 1, "stop")
+            stop = Segment(((escape, "key"), (" stops", "muted")), 1, "stop")
             self._line.show([Segment((("● ", "accent"), (state, "")), 3)], [*right, stop])
         elif editing:
-            leave = Segment((("Esc", "key"), (" leaves it as it was", "muted")), 2)
+            leave = Segment(((escape, "key"), (" leaves it as it was", "muted")), 2)
             self._line.show([Segment(((editing, "accent"),), 3), leave], right)
         else:
             self._line.show(idle_segments(len(queue), model, choice), right)

@@ -105,6 +105,7 @@ class Talk(Asking):
             self.transcript.unseen,
             now_s,
             editing=self.being_changed(),
+            is_reading=self.transcript.has_focus,
         )
 
     def watch_models(self) -> None:
