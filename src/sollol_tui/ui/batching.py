@@ -164,7 +164,10 @@ def _name_of(app: SollolApp, target: str) -> str:
     node, coordinator = app.snapshot.node(target), app.snapshot.coordinator(target)
     if node is not None:
         return node_name(node)
-    return f"coordinator {coordinator_name(coordinator)}" if coordinator is not None else target
+    if coordinator is None:
+        return target
+    name = coordinator_name(coordinator)
+    return name if "coordinator" in name else f"coordinator {name}"
 
 
 def _why(run: BatchRun) -> str:

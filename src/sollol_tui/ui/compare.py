@@ -44,7 +44,8 @@ class Target(NamedTuple):
     def where(self) -> str:
         """The place by its name; empty when the router chooses it."""
         name = clean(self.place)
-        return f"{COORDINATOR} {name}" if self.is_coordinator else name
+        is_told = not self.is_coordinator or COORDINATOR in name.casefold()
+        return name if is_told else f"{COORDINATOR} {name}"
 
     @property
     def mode(self) -> Mode | None:
