@@ -33,12 +33,13 @@ from sollol_tui.core.state import (
 )
 from tests.engine.lives import Life
 from tests.engines.lab import HOW_TO_GET_IT, Lab, find_lab, library_path
-from tests.engines.places import HOSTS, LARGE, Place, life, question, served
+from tests.engines.places import HOSTS, LARGE, App, Place, life, question, served
 from tests.engines.servers import RpcBackend, free_port
 
 SHOWN_AIM_S = 1.0
 SERVING_AIM_S = 2.0  # and the load time
 HUNG_LIMIT_S = 3.0
+BLOW_LIMIT_S = 60.0
 
 
 class Measured(NamedTuple):
@@ -104,7 +105,8 @@ class Bench:
     def __init__(self, place: Place, backends: list[RpcBackend]) -> None:
         self.place = place
         self.backends = backends
-        self.deaths: list[int] = []  # exit codes of backends that we did not kill
+        self.deaths: list[int] = []  # exit codes of backends that nobody killed
+        self.load_s = 0.0  # as measured last
 
     def rest(self) -> None:
         """Both backends run and are free."""
@@ -120,10 +122,11 @@ class Bench:
             state = await served(lived, Order(LARGE))
             return await self._idle(lived, state, self.backends[0].kill)
 
-    async def coordinator_idle(self) -> Measured:
-        async with life(self.place, self.backends) as lived:
+    async def coordinator_idle(self, number: int) -> Measured:
+        """Killed, or stopped: then its silence tells, and it is started anew."""
+        async with life(self.place, self.backends, restart_hung=True, timeout_s=1.0) as lived:
             state = await served(lived, Order(LARGE))
-            return await self._idle(lived, state, partial(os.kill, state.pid or 0, signal.SIGKILL))
+            return await self._idle(lived, state, partial(os.kill, state.pid or 0, number))
 
     async def _idle(
         self, lived: Life, state: CoordinatorState, blow: Callable[[], None]
@@ -131,7 +134,8 @@ class Bench:
         watch = Watch(lived, state.pid)
         watch.strike(blow)
         await lived.until_ready(besides=state.pid)
-        return watch.measured(state.expected_s or 0.0)
+        self.load_s = state.expected_s or 0.0
+        return watch.measured(self.load_s)
 
     async def under(self, who: str, moment: str, number: int) -> Measured:
         """A blow under an answer; what hangs is started anew after a short limit."""
@@ -152,6 +156,7 @@ class Bench:
                     watch.strike(partial(os.kill, pid, number))
             if hangs and who == "backend":
                 os.kill(pid, signal.SIGCONT)
+            await lived.until_ready(besides=state.pid)
             return watch.measured(state.expected_s or 0.0, isinstance(last, Finished))
 
     async def backend_loading(self) -> Measured:
@@ -186,14 +191,16 @@ class Bench:
 
     async def program(self) -> Measured:
         """The program is killed: from its next start until it has taken the coordinator over."""
-        async with life(self.place, self.backends) as lived:
-            state = await served(lived, Order(LARGE))
-            lived.engine.leave_coordinator(stays=True)
+        with App(self.place.lab, self.place, self.backends, LARGE) as app:
+            app.kill()
+            app.wait_exit()
         begun_s = time.perf_counter()
         async with life(self.place, self.backends) as lived:
             await lived.until_ready()
             taken_s = time.perf_counter() - begun_s
-        return Measured(state.expected_s or 0.0, taken_s, taken_s)
+            found = lived.engine.found_coordinator
+        assert found, "it started another one"
+        return Measured(self.load_s, taken_s, taken_s)
 
 
 async def _until_clear(lived: Life, address: str) -> None:
@@ -210,7 +217,7 @@ def kinds(bench: Bench) -> dict[str, Callable[[], Awaitable[Measured]]]:
         "backend killed, generation": partial(bench.under, "backend", "generation", kill),
         "backend killed, loading": bench.backend_loading,
         "second backend killed": bench.second,
-        "coordinator killed, idle": bench.coordinator_idle,
+        "coordinator killed, idle": partial(bench.coordinator_idle, kill),
         "coordinator killed, generation": partial(bench.under, "coordinator", "generation", kill),
         f"backend stopped (limit {HUNG_LIMIT_S:.0f} s)": partial(
             bench.under, "backend", "generation", stop
@@ -218,7 +225,8 @@ def kinds(bench: Bench) -> dict[str, Callable[[], Awaitable[Measured]]]:
         f"coordinator stopped (limit {HUNG_LIMIT_S:.0f} s)": partial(
             bench.under, "coordinator", "generation", stop
         ),
-        "program gone, next one takes over": bench.program,
+        "coordinator stopped, idle": partial(bench.coordinator_idle, stop),
+        "program killed, next one takes over": bench.program,
     }
 
 
@@ -249,10 +257,16 @@ async def run(lab: Lab, rounds: int, directory: Path) -> None:
             measured = []
             for _ in range(rounds):
                 await asyncio.to_thread(bench.rest)
-                measured.append(await blow())
-            show(kind, measured)
+                try:
+                    async with asyncio.timeout(BLOW_LIMIT_S):
+                        measured.append(await blow())
+                except TimeoutError:
+                    print(f"{kind:36} MISSED: it never served again", flush=True)
+            if measured:
+                show(kind, measured)
         bench.rest()
-        print(f"backends that died of SIGPIPE: {bench.deaths.count(-signal.SIGPIPE)}")
+        others = f", by their status: {bench.deaths}" if bench.deaths else ""
+        print(f"backends that ended besides those that were killed: {len(bench.deaths)}{others}")
 
 
 def main() -> int:

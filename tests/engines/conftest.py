@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Iterator
+
 import pytest
 
 from .lab import HOW_TO_GET_IT, Lab, find_lab
+from .servers import RpcBackend
 
 
 @pytest.fixture(scope="session")
@@ -22,3 +26,11 @@ def ollama_lab(lab: Lab) -> Lab:
     if lab.ollama is None:
         pytest.skip("the lab has no Ollama: run `python3 tests/engines/lab.py` with go at hand")
     return lab
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_backend_is_killed_by_us() -> Iterator[None]:
+    """Over all tests of this run: who dies of a broken pipe died because of us."""
+    yield
+    killed = RpcBackend.deaths.count(-signal.SIGPIPE)
+    assert not killed, f"{killed} of {len(RpcBackend.deaths)} lost backends died of SIGPIPE"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -19,7 +20,7 @@ from tests.engine.lives import Life, living
 from tests.engine.support import until
 
 from .lab import Lab
-from .servers import RpcBackend, free_port, make_store
+from .servers import RpcBackend, Server, free_port, make_store
 
 HOSTS = ("127.0.0.2", "127.0.0.3", "127.0.0.4")
 SMALL, LARGE, HUGE = "one:latest", "two:latest", "three:latest"  # names that tell no size
@@ -76,6 +77,39 @@ def servers_on(port: int) -> list[psutil.Process]:
             if zombie or ("--port" in words and words[words.index("--port") + 1] == str(port)):
                 found.append(running)
     return found
+
+
+class App(Server):
+    """`sollol-tui coordinator run --json`, with everything in its configuration."""
+
+    def __init__(self, lab: Lab, place: Place, backends: Sequence[RpcBackend], model: str) -> None:
+        super().__init__(lab, "127.0.0.1", place.port)
+        self.place = place
+        self.model = model
+        self.config = self.directory / "config.toml"
+        listed = ", ".join(f'"{b.address}"' for b in backends)
+        self.config.write_text(
+            f'redis_url = "off"\nlook_at_localhost = false\nbackends = [{listed}]\n'
+            f'coordinators = ["{place.url}"]\nollama_models = "{place.store}"\n'
+            f'llama_server = "{lab.llama_server}"\ncontext_tokens = 2048\n'
+        )
+
+    def command(self) -> Sequence[str | Path]:
+        """The verb that keeps a coordinator up."""
+        verb = ["coordinator", "run", "--json", "-m", self.model, "--config", str(self.config)]
+        return [sys.executable, "-m", "sollol_tui.cli", *verb]
+
+    def environment(self) -> dict[str, str]:
+        """A home of its own; what it keeps lies where the next run finds it."""
+        return {
+            "HOME": str(self.directory),
+            "XDG_STATE_HOME": str(self.place.state_home),
+            "LLAMA_ARG_THREADS": "1",
+        }
+
+    def answers(self) -> bool:
+        """Whether its coordinator serves."""
+        return '"phase": "ready"' in self.log_text()
 
 
 @asynccontextmanager

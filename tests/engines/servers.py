@@ -26,13 +26,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from .lab import HOW_TO_GET_IT, Lab, library_path
 from .store import make_store
 
 __all__ = [
     "Coordinator",
+    "FragileBackend",
     "OllamaNode",
     "RedisServer",
     "RpcBackend",
@@ -227,6 +228,19 @@ class Server(ABC):
 class RpcBackend(Server):
     """A ggml-rpc-server, which serves one client at a time."""
 
+    deaths: ClassVar[list[int]] = []
+    """How those of this run of the tests ended that nobody stopped: their exit statuses."""
+
+    def stop(self) -> None:
+        """As every server; one that has ended before is counted."""
+        if self._process is not None and not self.running and self.pid != self._counted:
+            self._counted = self.pid
+            self.deaths.append(self.process.returncode)
+        super().stop()
+        self._counted = self.pid if self._process is not None else 0
+
+    _counted = 0
+
     def command(self) -> Sequence[str | Path]:
         """One thread; line buffering, because it prints into a file."""
         by_line = ["stdbuf", "-oL"] if shutil.which("stdbuf") else []
@@ -236,6 +250,14 @@ class RpcBackend(Server):
     def answers(self) -> bool:
         """Whether it says its protocol version; False also while a coordinator holds it."""
         return rpc_version(self.host, self.port) is not None
+
+
+class FragileBackend(RpcBackend):
+    """A backend as most people start it: it dies when it answers somebody who has left."""
+
+    def command(self) -> Sequence[str | Path]:
+        """SIGPIPE is what it is by default."""
+        return ["env", "--default-signal=PIPE", *super().command()]
 
 
 class Coordinator(Server):

@@ -169,6 +169,38 @@ def test_a_start_is_cancelled_by_escape_and_leaves_nothing(scene: Scene) -> None
         until(lambda: not scene.pids)
 
 
+def test_entering_a_mode_starts_what_is_named_and_fits_without_a_question(scene: Scene) -> None:
+    with scene.screen(USUAL, "--mode", "task", MODEL_PATH=str(scene.lab.model_large)) as screen:
+        screen.wait_for("rpc 2/2")
+        screen.keys("m")
+        screen.wait_for("How are requests spread?")
+        screen.keys("Down")
+        screen.wait_for("Enter starts llama-server, which loads")
+        screen.keys("Enter")
+        screen.wait_for(" MODEL ", "● ready", "RPC0", "RPC1", "started by us")
+        assert len(scene.pids) == 1
+
+
+def test_a_backend_of_this_machine_is_started_used_and_ends_with_the_program(
+    scene: Scene,
+) -> None:
+    rpc_server = str(scene.lab.rpc_server)
+    with scene.screen(USUAL, RPC_SERVER=rpc_server, BACKENDS="", ON_QUIT="stop") as screen:
+        screen.wait_for("a starts one")
+        screen.keys("1", "a")
+        screen.wait_for("Start an RPC backend on this machine")
+        screen.keys("Down", "Down", "Down", "Enter")
+        screen.wait_for("rpc 1/1", "An RPC backend serves at 127.0.0.1:")
+        started = screen.process.children(recursive=True)
+        assert [p.name() for p in started] == ["ggml-rpc-server"]
+        start(screen, SMALL)
+        screen.wait_for("0–29 +out", "attached")
+        screen.keys("C-q")
+        screen.wait_for("exit code 0")
+        assert not any(p.is_running() for p in started)
+        assert scene.pids == []
+
+
 # Lost and hung under an answer
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -9,7 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -18,9 +19,13 @@ from typing import Any, NamedTuple
 import psutil
 import pytest
 
+from tests import fakes
+from tests.core.make_gguf import gguf, llama_fields, llama_tensors
+
 from .lab import Lab, library_path
 from .servers import (
     Coordinator,
+    FragileBackend,
     OllamaNode,
     RedisServer,
     RpcBackend,
@@ -112,7 +117,7 @@ def cluster(lab: Lab, tmp_path: Path) -> Iterator[Cluster]:
     port, coordinator_port = free_port(*HOSTS), free_port("127.0.0.1")
     store = make_store(tmp_path / "store", {SMALL: lab.model_small, LARGE: lab.model_large})
     with ExitStack() as stack:
-        backends = tuple(stack.enter_context(RpcBackend(lab, host, port)) for host in HOSTS)
+        backends = tuple(stack.enter_context(FragileBackend(lab, host, port)) for host in HOSTS)
         env = {
             **os.environ,
             **library_path(lab.lib_dir),
@@ -472,3 +477,95 @@ def test_check_names_each_thing_that_is_broken(
     assert checks(said, "registry") == [(redis.url, "fail")]
     assert "hunter2" not in found.stdout
     assert all(c["next"] for c in said["checks"] if c["level"] != "ok")
+
+
+FAULTS: dict[str, tuple[str, str, str]] = {
+    "no RPC in it": ("llama_server", "fail", "was built without RPC"),
+    "model is garbage": ("model", "fail", "is damaged or incomplete"),
+    "model does not fit": ("fit", "fail", "does not fit on 2 devices and this machine"),
+    "port is another's": ("port", "fail", "taken by"),
+    "port is another llama-server's": ("port", "ok", "somebody else started"),
+    "backend drops packets": ("backend", "fail", "cannot be reached"),
+    "backend is an old one": ("backend", "fail", "speaks another protocol version"),
+    "coordinator is stopped": ("coordinator", "fail", "does not answer"),
+    "node is not there": ("node", "fail", "does not answer"),
+    "Redis is not there": ("registry", "fail", "does not answer"),
+    "no terminal": ("terminal", "warn", "no terminal for a screen"),
+    "state cannot be kept": ("state_dir", "fail", "cannot be written"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_check_tells_each_fault_its_fix_and_by_its_exit_code_whether_it_is_serious(
+    cluster: Cluster, tmp_path: Path, fault: str
+) -> None:
+    with ExitStack() as stack:
+        async with fakes.backend(version=(5, 0, 0)) as old:
+            argv, env = broken(cluster, stack, tmp_path, old.address)[fault]()
+            found = await asyncio.to_thread(cluster.call, "check", "--json", *argv, env=env)
+    name, level, words = FAULTS[fault]
+    told = [c for c in json.loads(found.stdout)["checks"] if c["check"] == name]
+    assert any(c["level"] == level and words in c["says"] for c in told), told
+    assert found.returncode == (level == "fail"), [
+        c for c in json.loads(found.stdout)["checks"] if c["level"] == "fail"
+    ]
+    assert all(c["next"] for c in told if c["level"] != "ok")
+
+
+Wishes = tuple[list[str], dict[str, str]]
+
+
+def broken(
+    cluster: Cluster, stack: ExitStack, tmp_path: Path, old: str
+) -> dict[str, Callable[[], Wishes]]:
+    """How each fault is brought about, and what the command is given then."""
+    lab, backends = cluster.lab, cluster.env["SOLLOL_TUI_BACKENDS"]
+
+    def program_without_rpc() -> Wishes:
+        program = tmp_path / "llama-server"
+        program.write_text(f"#!/bin/sh\n{lab.llama_server} --help | grep -v -e --rpc\n")
+        program.chmod(0o755)
+        return [], {"SOLLOL_TUI_LLAMA_SERVER": str(program)}
+
+    def model(content: bytes, context_tokens: int = 2048) -> Wishes:
+        path = tmp_path / "x.gguf"
+        path.write_bytes(content)
+        return ["-m", str(path)], {"SOLLOL_TUI_CONTEXT_TOKENS": str(context_tokens)}
+
+    def port_taken() -> Wishes:
+        stack.enter_context(socket.create_server(("127.0.0.1", cluster.port)))
+        return [], {}
+
+    def strangers() -> Wishes:
+        stack.enter_context(Coordinator(lab, lab.model_small, (), cluster.port))
+        return [], {}
+
+    def stopped() -> Wishes:
+        server = stack.enter_context(Coordinator(lab, lab.model_small, (), cluster.port))
+        server.kill(signal.SIGSTOP)
+        return [], {"SOLLOL_TUI_TIMEOUT_S": "1"}
+
+    def no_state() -> Wishes:
+        (tmp_path / "file").write_text("")
+        return [], {"XDG_STATE_HOME": str(tmp_path / "file")}
+
+    wide = llama_fields(llama__context_length=2**30, llama__attention__key_length=4096)
+    vast = gguf(wide, llama_tensors())
+    dead = free_port("127.0.0.9")
+    return {
+        "no RPC in it": program_without_rpc,
+        "model is garbage": lambda: model(b"no model at all"),
+        "model does not fit": lambda: model(vast, 10_000_000),
+        "port is another's": port_taken,
+        "port is another llama-server's": strangers,
+        "backend drops packets": lambda: (
+            [],
+            {"SOLLOL_TUI_BACKENDS": black_hole(stack), "SOLLOL_TUI_TIMEOUT_S": "1"},
+        ),
+        "backend is an old one": lambda: ([], {"SOLLOL_TUI_BACKENDS": f"{backends},{old}"}),
+        "coordinator is stopped": stopped,
+        "node is not there": lambda: (["--node", f"http://127.0.0.9:{dead}"], {}),
+        "Redis is not there": lambda: (["--redis", f"redis://127.0.0.9:{dead}"], {}),
+        "no terminal": lambda: ([], {"TERM": "dumb"}),
+        "state cannot be kept": no_state,
+    }

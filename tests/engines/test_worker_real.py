@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import http.client
 import json
 import os
 import select
+import shlex
 import signal
+import socket
+import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -30,7 +34,15 @@ from sollol_tui.io.binaries import Binary, find_llama_server, find_rpc_server, s
 from sollol_tui.io.registry import Registry
 
 from .lab import Lab, library_path
-from .servers import Coordinator, RedisServer, RpcBackend, Server, free_port, post_json
+from .servers import (
+    Coordinator,
+    RedisServer,
+    RpcBackend,
+    Server,
+    free_port,
+    post_json,
+    rpc_version,
+)
 
 pytestmark = [
     pytest.mark.engine,
@@ -141,10 +153,12 @@ def test_a_killed_backend_is_started_again_and_still_registered(lab: Lab) -> Non
         assert problems[0]["evidence"] == ["it was ended by SIGKILL"]
 
 
-def test_sigterm_takes_the_entry_back_and_leaves_no_process(lab: Lab) -> None:
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_takes_the_entry_back_and_leaves_no_process(lab: Lab, how: signal.Signals) -> None:
+    """As systemd ends it, and Ctrl+C."""
     with RedisServer(lab) as redis, WorkerProcess(lab, redis) as worker:
         (pid,) = worker.backend_pids()
-        worker.kill(signal.SIGTERM)
+        worker.kill(how)
         assert worker.wait_exit(PATIENCE_S) == 0
         assert redis.ask(f"EXISTS {worker.key}") == ":0"
         assert not psutil.pid_exists(pid)
@@ -158,9 +172,59 @@ def test_after_sigkill_the_backend_ends_and_nobody_keeps_the_entry_alive(lab: La
         worker.kill(signal.SIGKILL)
         worker.wait_exit(PATIENCE_S)
         until(lambda: has_ended(pid))
-        assert 0 < ttl_s(worker) <= TTL_S, "it expires by itself"
+        left_s = ttl_s(worker)
+        assert 0 < left_s <= TTL_S
+        until(lambda: 0 < ttl_s(worker) <= left_s - 2)  # it runs out, nobody renews it
+        redis.ask(f"EXPIRE {worker.key} 1")  # the rest of that time is Redis's
+        until(lambda: not asyncio.run(seen(redis)))
         worker.spawn()
         until(lambda: len(worker.backend_pids()) == 2)
+
+
+def call(lab: Lab, tmp_path: Path, *argv: str) -> subprocess.CompletedProcess[str]:
+    """The command with nobody to ask, run to its end."""
+    env = {**os.environ, **library_path(lab.lib_dir), "HOME": str(tmp_path)}
+    return subprocess.run(
+        [sys.executable, "-m", "sollol_tui.cli", "worker", *argv],
+        env={**env, "SOLLOL_TUI_RPC_SERVER": str(lab.rpc_server), "SOLLOL_TUI_REDIS_URL": "off"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+
+
+def test_where_others_can_reach_it_it_warns_in_plain_words_and_wants_a_yes(
+    lab: Lab, tmp_path: Path
+) -> None:
+    """Nobody is there to say it: nothing is started."""
+    port = free_port("127.0.0.1")
+    refused = call(lab, tmp_path, "--host", "0.0.0.0", "--port", str(port))
+    assert refused.returncode == 2
+    said = " ".join(refused.stderr.split())
+    for words in ("no password and no encryption", "in a private network only", 'say "--yes"'):
+        assert words in said, said
+    with socket.socket() as sock:
+        assert sock.connect_ex(("127.0.0.1", port)) == errno.ECONNREFUSED
+
+
+def test_the_unit_runs_the_real_program(lab: Lab, tmp_path: Path) -> None:
+    """What systemd would run is what was asked for, and it starts."""
+    port = str(free_port(HOST))
+    printed = call(lab, tmp_path, "--host", HOST, "--port", port, "--threads", "1", "--systemd")
+    assert (printed.returncode, printed.stderr) == (0, ""), printed.stderr
+    (run,) = (x for x in printed.stdout.splitlines() if x.startswith("ExecStart="))
+    words = shlex.split(run.removeprefix("ExecStart="))
+    env = {**os.environ, **library_path(lab.lib_dir), "HOME": str(tmp_path)}
+    env |= {"SOLLOL_TUI_RPC_SERVER": str(lab.rpc_server)}
+    with subprocess.Popen(words, env=env, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            until(lambda: rpc_version(HOST, int(port)) == (7, 0, 0))
+        finally:
+            process.terminate()
+            process.communicate(timeout=PATIENCE_S)
+        assert process.returncode == 0
 
 
 # Under a coordinator
