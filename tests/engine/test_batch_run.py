@@ -157,6 +157,16 @@ async def test_a_paused_one_can_be_stopped(order: BatchOrder) -> None:
         assert run.progress().passed_s == 0.0
 
 
+async def test_one_that_a_bug_ended_does_not_seem_to_run(order: BatchOrder) -> None:
+    def bug(_: str) -> str:
+        raise ZeroDivisionError
+
+    with closing(opened(order)) as run:
+        with pytest.raises(ZeroDivisionError):
+            await run.run(Pool(bug))
+        assert run.state == "stopped"
+
+
 async def test_failures_are_named_by_their_line_and_can_be_asked_again(order: BatchOrder) -> None:
     def no_c(prompt: str) -> str | Fault:
         return Fault(FaultKind.BAD_REQUEST, "no c here") if prompt == "c" else prompt

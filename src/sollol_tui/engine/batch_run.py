@@ -187,13 +187,13 @@ class BatchRun:
         self._heard = heard
         try:
             await self._asked(pool, began)
-        except asyncio.CancelledError:
-            self._end("stopped")
-            raise
         except OSError as error:
             self.problem = f"{error.filename or self.order.out}: {error.strerror or error}"
             self._end("broken")
             raise
+        finally:
+            if self.state in ("ready", "running", "paused"):  # cancelled, or ended by a bug
+                self._end("stopped")
 
     async def _asked(self, pool: Pool, began: Callable[[int, Mode], None]) -> None:
         snapshot = await pool.first_look()
