@@ -10,7 +10,7 @@ from sollol_tui.demo.ollama import DemoNode
 
 CHARACTERS = 20_000
 TOKENS_PER_S = 100.0
-MODEL = "llama3.2:3b"
+MODEL = "rivers:1b"
 
 PIECE = """\
 ## Where rivers go

@@ -8,12 +8,14 @@ import stat
 import subprocess
 import sys
 import tomllib
+import types
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sollol_tui import cli
+from sollol_tui.core.settings import Settings
 from sollol_tui.io.paths import state_dir
 
 ROOT = Path(__file__).parents[2]
@@ -75,6 +77,23 @@ def test_all_that_comes_before_the_screen_loads_no_network_library_and_no_loop()
     loaded = modules_of(START_WITHOUT_SCREEN)
     assert "sollol_tui.io.settings_file" in loaded
     assert not loaded & {*COSTLY, "argparse", "tomllib", "difflib", "sollol_tui.io.sollol_files"}
+
+
+@pytest.mark.parametrize(("told", "used"), [(None, "120"), ("30", "30")])
+def test_keys_wait_for_no_more_than_a_120th_of_a_second_unless_told_otherwise(
+    told: str | None, used: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if told is None:
+        monkeypatch.delenv("TEXTUAL_FPS", raising=False)
+    else:
+        monkeypatch.setenv("TEXTUAL_FPS", told)
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    screen = types.ModuleType("sollol_tui.ui.app")
+    seen = list[str]()
+    vars(screen)["run_screen"] = lambda *_: seen.append(os.environ["TEXTUAL_FPS"])
+    monkeypatch.setitem(sys.modules, "sollol_tui.ui.app", screen)
+    cli._run_screen(Settings(), Path(), Path(), demo=False)
+    assert seen == [used]
 
 
 def test_the_version_is_the_one_of_the_project() -> None:
