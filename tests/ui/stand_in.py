@@ -18,13 +18,13 @@ from sollol_tui.core.ids import (
 )
 from sollol_tui.core.images import Image, ImageRefused
 from sollol_tui.core.orders import Order, Planned
-from sollol_tui.core.problems import Problem
+from sollol_tui.core.problems import Cause, Problem
 from sollol_tui.core.settings import Settings
 from sollol_tui.core.state import ClusterSnapshot, Mode
 from sollol_tui.engine.engine import Engine
 from sollol_tui.engine.here import Here
 from sollol_tui.engine.store import Store
-from sollol_tui.io.blobs import ListedModel
+from sollol_tui.io.blobs import ListedModel, ModelFile
 from sollol_tui.io.log_file import LogFile
 from sollol_tui.ui.app import SollolApp
 from tests.ui.clusters import DECISION, NOW_S
@@ -38,11 +38,16 @@ class StillHere:
         self.models: tuple[ListedModel, ...] = ()
         self.logs: dict[bool, tuple[str, ...]] = {}
         self.backends: tuple[BackendAddress, ...] = ()
+        self.file: ModelFile | Problem = Problem(Cause.MODEL_NOT_FOUND, "x", (), "Look again.")
         self.pictures: dict[str, Image | ImageRefused] = {}
         self.started: BackendAddress | Problem = parse_backend_address("127.0.0.1:50052")
 
     async def local_models(self) -> tuple[ListedModel, ...]:
         return self.models
+
+    async def model_file(self, path: str) -> ModelFile | Problem:
+        self._calls.append(("file", path))
+        return self.file
 
     async def images(self, paths: Sequence[str]) -> tuple[Image | ImageRefused, ...]:
         self._calls.append(("images", *paths))

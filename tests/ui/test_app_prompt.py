@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from textual import events
@@ -10,11 +11,15 @@ from textual.pilot import Pilot
 
 from sollol_tui.core.images import Image
 from sollol_tui.core.state import Mode, NodeModel
+from sollol_tui.io.blobs import ModelFile
 from sollol_tui.ui.app import SollolApp
 from sollol_tui.ui.chat.panel import ChatPanel
 from tests.ui.clusters import COORDINATOR, FULL, LLAMA, RIG, SPARK
 from tests.ui.stand_in import StillEngine, shown, until, until_shown
 from tests.ui.test_sessions import KeepingEngine, ask, running
+
+if TYPE_CHECKING:
+    from sollol_tui.core.gguf import GgufHeader
 
 SEEING = NodeModel("llava:7b", 5 << 30, 7e9, "Q4_K_M", "llama", 4096, ("completion", "vision"))
 SIGHTED = FULL._replace(
@@ -183,7 +188,7 @@ async def test_the_menu_completes_names_then_arguments_with_the_keys_in_one_go()
         chat = app.dashboard.bring_chat()
         await until(pilot, lambda: app.focused is chat.prompt)
         await pilot.press("slash")
-        await until_shown(pilot, "model [NAME]", "node [NODE|auto]", "more")
+        await until_shown(pilot, "model [NAME|FILE.gguf]", "node [NODE|auto]", "more")
         assert "▌ /" in shown(app).splitlines()[-3]  # what is typed is not covered
         for key in (*"mod", "tab"):
             app.post_message(events.Key(key, key if len(key) == 1 else None))
@@ -244,3 +249,41 @@ async def test_questions_of_an_earlier_run_are_called_back_and_commands_are_not(
         assert chat.prompt.text == "two?"
         await pilot.press("down", "down")
         assert chat.prompt.text == ""
+
+
+GGUF = ModelFile("tiny", "/m/tiny.gguf", 1 << 30, cast("GgufHeader", None))
+
+
+async def test_a_file_answers_in_the_chat_where_a_coordinator_can_be_started(
+    tmp_path: Path,
+) -> None:
+    engine = KeepingEngine(tmp_path)
+    engine.still_here.file = GGUF
+    async with running(engine) as (_, pilot, chat):
+        await pilot.press(*"/model /m/tiny.gguf", "enter")
+        await until_shown(pilot, "tiny answers from the next question on; a coordinator is started")
+        await until_shown(pilot, "tiny.gguf", "a file, which a coordinator runs")
+        await ask(pilot, chat, "why?")
+        assert engine.requests[-1].model == "/m/tiny.gguf"
+        assert engine.last_model == "/m/tiny.gguf"
+
+
+@pytest.mark.parametrize(
+    ("setup", "sentence"),
+    [
+        ("", "Look again."),
+        ("mode task", "mode task uses none: /mode both first."),
+        ("node spark", "one node is set: /node auto."),
+    ],
+)
+async def test_a_file_that_cannot_answer_is_refused_with_a_sentence(
+    setup: str, sentence: str
+) -> None:
+    app = SollolApp(StillEngine(FULL))
+    async with app.run_test(size=(140, 50), notifications=True) as pilot:
+        await until(pilot, lambda: app.dashboard.panes.chat is not None)
+        if setup:
+            app.run_line(setup)
+        app.run_line("model ./x.gguf")
+        await until_shown(pilot, sentence)
+        assert app.dashboard.bring_chat().model == ""

@@ -27,7 +27,7 @@ from sollol_tui.engine.local_backend import local_order
 from sollol_tui.engine.store import Store
 from sollol_tui.engine.worker import Worker
 from sollol_tui.io import blobs, log_file, runs, stores
-from sollol_tui.io.blobs import ListedModel
+from sollol_tui.io.blobs import ListedModel, ModelFile
 from sollol_tui.io.images import read_image
 
 SOURCE = "app"  # a source of its own: the coordinator of ours is another
@@ -65,6 +65,10 @@ class Here:
         """The models in the stores of this machine's Ollama, by name."""
         places = stores.stores(os.environ, self._settings.ollama_models)
         return await asyncio.to_thread(blobs.list_models, places)
+
+    async def model_file(self, path: str) -> ModelFile | Problem:
+        """The model in a GGUF file of this machine, or why there is none."""
+        return await asyncio.to_thread(blobs.resolve_model, path, ())
 
     async def images(self, paths: Sequence[str]) -> tuple[Image | ImageRefused, ...]:
         """The pictures at these paths, or why there is none, in their order."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sollol_tui.core.ids import parse_backend_address
+from sollol_tui.core.ids import is_model_path, parse_backend_address
 from sollol_tui.core.state import Mode
 from sollol_tui.ui import coordination, dialogs, leaving
 from sollol_tui.ui.arguments import (
@@ -122,6 +122,11 @@ def _model(app: SollolApp, argument: str) -> str | None:
     from sollol_tui.ui.chat.models import find_model, models_of
 
     choice = find_model(models_of(app.snapshot), argument)
+    if choice is None and is_model_path(argument):
+        from sollol_tui.ui.model_files import use_file
+
+        use_file(app, argument)
+        return None
     if choice is None:
         raise Refused(f"No node and no coordinator has a model “{argument}”.")
     if not choice.is_usable:
@@ -278,7 +283,7 @@ COMMANDS: tuple[Command, ...] = (
         "Model",
         "Choose the model that answers in the chat",
         _model,
-        arguments="[NAME]",
+        arguments="[NAME|FILE.gguf]",
         words=("models",),
         choices=model_choices,
     ),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sollol_tui.core import units
 from sollol_tui.core.asks import Failed, Finished, PartMoved, RouteDecision, Waiting
 from sollol_tui.core.faults import Fault, FaultKind
-from sollol_tui.core.ids import COORDINATOR_PORT, OLLAMA_PORT, short_name
+from sollol_tui.core.ids import COORDINATOR_PORT, OLLAMA_PORT, is_model_path, short_name
 from sollol_tui.core.images import Image
 from sollol_tui.ui.chat import measures
 from sollol_tui.ui.chat.models import ModelChoice
@@ -25,12 +25,17 @@ def target_name(decision: RouteDecision) -> str:
     return clean(short_name(decision.target, port))
 
 
+def model_words(model: str) -> str:
+    """How a model is called: of the path of a file, the file's name."""
+    return clean(model.replace("\\", "/").rsplit("/", 1)[-1] if is_model_path(model) else model)
+
+
 def header(model: str, decisions: Sequence[RouteDecision]) -> Line:
     """Who answers, and why it is asked: `llama3.2:3b via gpu-rig · shortest queue (0 vs 1)`.
 
     Several decisions are those of targets that wrote one after the other.
     """
-    spans: list[Span] = [(clean(model), "model")]
+    spans: list[Span] = [(model_words(model), "model")]
     for name in filter(None, map(target_name, decisions)):
         spans += [(" then " if len(spans) > 1 else " via ", "muted"), (name, "")]
     if decisions and decisions[-1].reason:
@@ -123,7 +128,7 @@ def waiting(model: str, name: str, event: Waiting | None, seconds: float) -> str
         return f"waiting for {name}: {before} before this one{SEPARATOR}{passed}"
     if event.loading:
         passed = measures.loading(seconds, event.last_load_s)
-        return f"loading {clean(model)} on {name}… {passed}"
+        return f"loading {model_words(model)} on {name}… {passed}"
     if event.progress is not None and event.progress.total:
         done, total = units.count(event.progress.processed), units.count(event.progress.total)
         return f"{name} reads the question: {done} of {total} tokens{SEPARATOR}{passed}"

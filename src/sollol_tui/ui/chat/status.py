@@ -10,6 +10,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from sollol_tui.core import units
+from sollol_tui.core.ids import is_model_path
 from sollol_tui.core.images import Image
 from sollol_tui.ui.chat import sentences
 from sollol_tui.ui.chat.models import ModelChoice
@@ -137,8 +138,8 @@ def idle_segments(held: int, model: str, choice: ModelChoice | None) -> list[Seg
             Segment((("no model yet", "warn"), (" · none was found to ask", "muted")), 3, "model")
         ]
     return [
-        Segment(((clean(model), "bold"),), 3, "model"),
-        Segment(((_about(choice), "muted"),), 2, "model"),
+        Segment(((sentences.model_words(model), "bold"),), 3, "model"),
+        Segment(((_about(model, choice), "muted"),), 2, "model"),
     ]
 
 
@@ -169,8 +170,10 @@ def _badge(unseen: int) -> Segment:
     return Segment((badge,), 9, "end")
 
 
-def _about(choice: ModelChoice | None) -> str:
+def _about(model: str, choice: ModelChoice | None) -> str:
     """`3.2 B · gpu-rig +1 · loaded`."""
+    if choice is None and is_model_path(model):
+        return "a file, which a coordinator runs"
     if choice is None:
         return "nobody is known to have it"
     if choice.problem:
