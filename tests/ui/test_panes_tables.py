@@ -125,6 +125,12 @@ def test_a_node_that_has_nothing_loaded_says_none_and_not_unknown() -> None:
     assert node(NODES[3])["loaded"] == "–"
 
 
+def test_more_models_than_a_row_can_name_are_counted() -> None:
+    models = tuple(LoadedModel(f"m{n}") for n in range(6))
+    assert node(NODES[0]._replace(loaded=models))["loaded"] == "m0  m1  m2  +3"
+    assert node(NODES[0]._replace(loaded=models[:3]))["loaded"] == "m0  m1  m2"
+
+
 def test_a_state_that_nobody_confirmed_for_three_intervals_is_a_question() -> None:
     assert node(NODES[0], NOW_S + 12.9)["status"] == "● up"
     assert node(NODES[0], NOW_S + 13.1)["status"] == "? up"

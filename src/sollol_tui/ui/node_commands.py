@@ -116,7 +116,7 @@ NODE_COMMANDS: tuple[Command, ...] = (
     Command(
         "drain",
         "Drain",
-        "Give the node under the cursor no new requests, or requests again",
+        "Send this node nothing new, or requests again",
         _turn,
         words=("undrain",),
         changes=True,

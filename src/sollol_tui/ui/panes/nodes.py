@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # the first screen has no figures to show yet
     from sollol_tui.core import statistics
 
 STALE_INTERVALS = 3
+_MOST_NAMES = 3  # of loaded models in a row
 NOBODY: Mapping[str, Queue] = {}
 _ANSWERING = (NodeStatus.UP, NodeStatus.STALLED, NodeStatus.SATURATED)
 
@@ -55,17 +56,17 @@ def node_columns(ascii_only: bool = False) -> tuple[Column, ...]:
         Column("loaded", "LOADED", 11, most=40, drop=2),
         Column("running", "RUN", 3, align="right", largest_first=True),
         Column("waiting", "WAIT", CELLS, most=CELLS, align="right", drop=1, largest_first=True),
-        Column("tps", "TOK/S", 5, align="right", drop=3, largest_first=True),
-        Column("p50", "P50", 6, align="right", drop=4),
-        Column("ttft", "TTFT", 6, align="right", drop=5),
-        Column("requests", "REQ", 5, align="right", drop=7, largest_first=True),
-        Column("errors", "ERR", 4, align="right", drop=8, largest_first=True),
-        Column("latency", "LAT", 6, align="right", drop=9),
-        Column("vram", "VRAM", 8, align="right", drop=6, largest_first=True),
-        Column("expires", "EXPIRES", 7, align="right", drop=10),
-        Column("models", "MODELS", 6, align="right", drop=11, largest_first=True),
+        Column("tps", "TOK/S", 5, align="right", drop=3, yields=True, largest_first=True),
+        Column("p50", "P50", 6, align="right", drop=4, yields=True),
+        Column("ttft", "TTFT", 6, align="right", drop=5, yields=True),
+        Column("requests", "REQ", 5, align="right", drop=7, yields=True, largest_first=True),
+        Column("errors", "ERR", 4, align="right", drop=8, yields=True, largest_first=True),
+        Column("latency", "LAT", 6, align="right", drop=9, yields=True),
+        Column("vram", "VRAM", 8, align="right", drop=6, yields=True, largest_first=True),
+        Column("expires", "EXPIRES", 7, align="right", drop=10, yields=True),
+        Column("models", "MODELS", 6, align="right", drop=11, yields=True, largest_first=True),
         Column("version", "VERSION", 7, most=12, drop=13, yields=True),
-        Column("sources", "SOURCE", 8, most=20, drop=12),
+        Column("sources", "SOURCE", 8, most=20, drop=12, yields=True),
     )
 
 
@@ -133,8 +134,10 @@ def _note(node: NodeState) -> FaultNote | DrainNote | None:
 
 
 def _load(node: NodeState, wait: Queue | None) -> tuple[Cell, ...]:
-    names = "  ".join(short_model(model.name) for model in node.loaded)
-    loaded = Cell(names) if node.loaded else Cell("none" if _is_known(node) else UNKNOWN, "muted")
+    names = [short_model(model.name) for model in node.loaded[:_MOST_NAMES]]
+    names += [f"+{len(node.loaded) - _MOST_NAMES}"] * (len(node.loaded) > _MOST_NAMES)
+    nothing = Cell("none" if _is_known(node) else UNKNOWN, "muted")
+    loaded = Cell("  ".join(names)) if names else nothing
     return (
         loaded,
         Cell(str(node.in_flight), "accent" if node.in_flight else "muted", float(node.in_flight)),

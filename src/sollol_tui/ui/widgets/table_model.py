@@ -91,7 +91,7 @@ def plan_columns(columns: Sequence[Column], needs: Sequence[int], cells: int) ->
     wants = [
         max(0, min(c.most, need) - w) for c, need, w in zip(columns, needs, least, strict=True)
     ]
-    yielding = [at for at in kept if columns[at].yields]
+    yielding = sorted((at for at in kept if columns[at].yields), key=lambda at: columns[at].drop)
     while yielding and _spare(least, kept, cells) < sum(wants[at] for at in kept):
         kept.remove(yielding.pop())
     return Plan(_places(least, wants, kept, cells), len(columns) - len(kept))
