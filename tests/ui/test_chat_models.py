@@ -199,3 +199,38 @@ async def test_the_picker_says_when_there_is_no_model() -> None:
         host.push_screen(ModelPicker(()))
         await until_shown(pilot, "ollama pull")
         await pilot.press(*"x", "enter", "down")
+
+
+async def test_a_narrowed_picker_keeps_its_cursor_and_marks_only_the_model_in_use() -> None:
+    picking = _Picking("llama3.2:3b")
+    async with picking.host.run_test(size=(80, 24)) as pilot:
+        picking.open()
+        await until_shown(pilot, "qwen3:8b")
+        await pilot.press("3", "down")
+        chosen = picking.picker._chosen()
+        assert chosen is not None
+        assert chosen.name != "llama3.2:3b"
+        more = SNAPSHOT._replace(nodes=(*SNAPSHOT.nodes, _node("http://a:11434", NodeModel("a3"))))
+        picking.picker.show_choices(models_of(more))
+        await until_shown(pilot, "a3")
+        assert picking.picker._chosen() == chosen
+        assert picking.picker._current == "llama3.2:3b"
+
+
+def test_who_sees_is_told_by_those_who_have_the_model() -> None:
+    def seen(*places: NodeState | CoordinatorState) -> bool | None:
+        nodes = tuple(place for place in places if isinstance(place, NodeState))
+        coordinators = tuple(place for place in places if isinstance(place, CoordinatorState))
+        (choice,) = models_of(ClusterSnapshot(nodes=nodes, coordinators=coordinators))
+        return choice.sees
+
+    blind = _node(RIG, NodeModel("m", capabilities=("completion",)))
+    seeing = _node(SPARK, NodeModel("m", capabilities=("completion", "vision")))
+    unsaid = _node("http://a:11434", NodeModel("m"))
+    coordinator = _coordinator("m:latest", CoordinatorStatus.READY)
+    assert (seen(blind), seen(seeing), seen(unsaid)) == (False, True, None)
+    assert seen(blind, seeing) is True
+    assert seen(unsaid, blind) is False
+    assert seen(coordinator) is None
+    assert seen(coordinator._replace(sees=True)) is True
+    assert seen(coordinator._replace(sees=False), unsaid) is False

@@ -14,12 +14,10 @@ from textual.widgets.option_list import Option
 
 from sollol_tui.core import units
 from sollol_tui.core.ids import same_model
-from sollol_tui.ui.chat.models import ModelChoice, Place, models_of
+from sollol_tui.ui.chat.models import ModelChoice, Place
 from sollol_tui.ui.keys import DIALOG_KEYS
 from sollol_tui.ui.screens.steady import Dialog
 from sollol_tui.ui.text import Line, Span, clean, content, fit
-
-__all__ = ["ModelChoice", "ModelPicker", "models_of"]
 
 NAME_CELLS = 30
 _NOTHING = "No node and no coordinator has a model yet. With Ollama: ollama pull llama3.2"
@@ -66,10 +64,11 @@ class ModelPicker(Dialog[str | None]):
         chosen = self._chosen()
         if tuple(choices) != self._choices:
             self._choices = tuple(choices)
-            self._current = chosen.name if chosen else self._current
-            self._show(self.query_one(Input).value)
+            self._show(self.query_one(Input).value, chosen.name if chosen else "")
 
-    def _show(self, wanted: str) -> None:
+    def _show(self, wanted: str, cursor: str = "") -> None:
+        """Show those with all the words; the cursor goes to a model of that name, else to the one
+        in use, or to the best match of what is typed."""
         words = wanted.casefold().split()
         found = [choice for choice in self._choices if _matches(choice, words)]
         if words:  # names that begin so come first
@@ -80,9 +79,10 @@ class ModelPicker(Dialog[str | None]):
             Option(self.painted(_choice_line(choice, same_model(choice.name, self._current))))
             for choice in self._shown
         )
+        sought = cursor or ("" if words else self._current)
         names = [choice.name for choice in self._shown]
-        at = next((i for i, name in enumerate(names) if same_model(name, self._current)), 0)
-        options.highlighted = (0 if words else at) if self._shown else None
+        at = next((i for i, name in enumerate(names) if same_model(name, sought)), 0)
+        options.highlighted = at if self._shown else None
         self._say_about()
 
     def _chosen(self) -> ModelChoice | None:
@@ -163,6 +163,8 @@ def _note(choice: ModelChoice) -> Line:
         return (("cannot be asked: ", "warn"), (clean(choice.problem), ""))
     size = f"{units.size(choice.size_bytes)} · " if choice.size_bytes else ""
     spans: list[Span] = [(size, "muted")]
+    if choice.sees:
+        spans.append(("sees images · ", "muted"))
     for number, place in enumerate(choice.places):
         spans += [(", ", "muted")] if number else []
         spans += _place_spans(place)
