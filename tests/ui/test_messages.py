@@ -531,3 +531,19 @@ async def test_escape_leads_out_of_the_list_before_it_stops_and_the_line_says_so
         assert chat.is_streaming
         await pilot.press("escape")
         await until(pilot, lambda: not chat.is_streaming)
+
+
+async def test_the_key_under_an_answer_is_the_one_that_works_now(tmp_path: Path) -> None:
+    """Also when it was given another key, and while a dialog is open."""
+    engine = KeepingEngine(tmp_path)
+    async with running(engine) as (app, pilot, chat):
+        app.set_keymap({"again": "f6"})
+        answers(engine, Delta("Half"), LENGTH)
+        app.run_line("help")
+        chat.submit("Why?")
+        await until(pilot, lambda: bool(chat.session.turns) and not chat.is_streaming)
+        await pilot.press("escape")
+        await until_shown(pilot, "F6 goes on")
+        answers(engine, Delta("."), DONE)
+        await pilot.press("f6")
+        await until(pilot, lambda: chat.session.turns[-1].answer == "Half.")

@@ -77,10 +77,11 @@ def live_keys(screen: Screen[Any]) -> tuple[LiveKey, ...]:
     return tuple(found.values())
 
 
-def key_of(screen: Screen[Any], command: str) -> str:
-    """How the key of a command is written now; empty when it has none."""
-    keys = live_keys(screen)
-    return next((key.names[0] for key in keys if key.command == command), "")
+def key_of(screen: Screen[Any], binding_id: str) -> str:
+    """How a key of the screen's own is written, whatever is open over it; empty without one."""
+    chain = (binding for _, bindings in screen._binding_chain for _, binding in bindings)
+    found = (binding for binding in chain if binding.id == binding_id)
+    return next((key_name(b, screen.app.get_key_display(b)) for b in found), "")
 
 
 def key_name(binding: Binding, display: str) -> str:
