@@ -36,6 +36,35 @@ _CLICKED = {
 }
 
 
+KEYS: list[BindingType] = [
+    Binding("f1", "help", "Help", tooltip="The keys that work here", id="compare.help"),
+    Binding(
+        "escape",
+        "back",
+        "Back",
+        tooltip="Stop all that write; then leave",
+        id="compare.back",
+    ),
+    Binding("tab", "step(1)", "Next", tooltip="To the next column", id="compare.next"),
+    Binding(
+        "shift+tab",
+        "step(-1)",
+        "Previous",
+        tooltip="To the one before",
+        id="compare.previous",
+        show=False,
+    ),
+    Binding("z", "zoom", "Zoom", tooltip="This column alone, and back", id="compare.zoom"),
+    Binding(
+        "ctrl+g",
+        "take",
+        "Go on",
+        tooltip="Go on with this column in the chat",
+        id="compare.take",
+    ),
+]
+
+
 class CompareScreen(SteadyScreen[Compared | None]):
     """Ends with the conversation to go on with in the chat, or None.
 
@@ -49,33 +78,7 @@ class CompareScreen(SteadyScreen[Compared | None]):
 
     CSS_PATH = stylesheets(*CHAT_SHEETS, *COMPARE_SHEETS)
     AUTO_FOCUS = "Prompt"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("f1", "help", "Help", tooltip="The keys that work here", id="compare.help"),
-        Binding(
-            "escape",
-            "back",
-            "Back",
-            tooltip="Stop all that write; then leave",
-            id="compare.back",
-        ),
-        Binding("tab", "step(1)", "Next", tooltip="To the next column", id="compare.next"),
-        Binding(
-            "shift+tab",
-            "step(-1)",
-            "Previous",
-            tooltip="To the one before",
-            id="compare.previous",
-            show=False,
-        ),
-        Binding("z", "zoom", "Zoom", tooltip="This column alone, and back", id="compare.zoom"),
-        Binding(
-            "ctrl+g",
-            "take",
-            "Go on",
-            tooltip="Go on with this column in the chat",
-            id="compare.take",
-        ),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = KEYS
 
     def __init__(
         self,
