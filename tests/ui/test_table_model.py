@@ -193,3 +193,9 @@ def test_columns_get_narrower_again_only_when_told_to() -> None:
     assert model.needs == [11]
     model.measure_anew(0.0)
     assert model.needs == [5]
+
+
+def test_a_column_that_does_not_fit_keeps_no_narrower_one_away() -> None:
+    columns = [Column("a", "A", 8), Column("b", "B", 20, drop=1), Column("c", "C", 4, drop=2)]
+    assert [columns[p.at].key for p in plan_columns(columns, (0, 0, 0), 24).places] == ["a", "c"]
+    assert len(plan_columns(columns, (0, 0, 0), 38).places) == 3

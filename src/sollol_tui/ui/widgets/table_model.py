@@ -53,7 +53,7 @@ class Column(NamedTuple):
     width: int
     most: int = 0
     align: Literal["left", "right"] = "left"
-    drop: int = 0  # on a narrow screen the highest number goes first; 0 stays always
+    drop: int = 0  # on a narrow screen the lowest number comes first; 0 stays always
     yields: bool = False  # goes as well where others would be cut
     largest_first: bool = False  # how sorting by it begins
 
@@ -82,12 +82,11 @@ def plan_columns(columns: Sequence[Column], needs: Sequence[int], cells: int) ->
     `needs` are the widths of what stands in the columns, titles left out.
     """
     least = [_least(column, need) for column, need in zip(columns, needs, strict=True)]
-    kept = list(range(len(columns)))
-    while kept and _spare(least, kept, cells) < 0:
-        worst = max(kept, key=lambda at: columns[at].drop)
-        if not columns[worst].drop:
-            break  # what remains is cut at the edge
-        kept.remove(worst)
+    kept = [at for at, column in enumerate(columns) if not column.drop]  # cut, where they must
+    for at in sorted(range(len(columns)), key=lambda at: columns[at].drop):
+        wider = sorted({*kept, at})
+        if _spare(least, wider, cells) >= 0:
+            kept = wider
     wants = [
         max(0, min(c.most, need) - w) for c, need, w in zip(columns, needs, least, strict=True)
     ]
