@@ -80,7 +80,7 @@ class StillEngine(Engine):
         self.planned = Planned(None, (), True)
         self.refusal = ""
         self.owns = False
-        self.places = (parse_coordinator_url("127.0.0.1"),)
+        self.places: tuple[CoordinatorUrl, ...] = (parse_coordinator_url("127.0.0.1"),)
         self.stays: bool | None = None
         self.sight: bool | None = None
         self.log: LogFile | None = None

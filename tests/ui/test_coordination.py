@@ -9,14 +9,15 @@ from contextlib import asynccontextmanager
 import pytest
 from textual.pilot import Pilot
 
-from sollol_tui.core.ids import parse_backend_address
+from sollol_tui.core.ids import parse_backend_address, parse_coordinator_url
 from sollol_tui.core.problems import Cause, Problem
-from sollol_tui.core.settings import Settings
+from sollol_tui.core.settings import CoordinatorSetting, Settings
 from sollol_tui.core.state import ClusterSnapshot, CoordinatorStatus, Mode, Owner
 from sollol_tui.engine.store import Store
 from sollol_tui.io.blobs import ListedModel
 from sollol_tui.ui.app import SollolApp
 from sollol_tui.ui.commands import BY_WORD
+from sollol_tui.ui.messages import CommandGiven
 from sollol_tui.ui.screens.leave import LeaveScreen
 from sollol_tui.ui.screens.plan import PlanScreen
 from tests.ui import coordinators as ours
@@ -25,6 +26,17 @@ from tests.ui.stand_in import StillEngine, shown, until, until_shown
 
 SIZES = [(80, 24), (120, 40)]
 NOTHING = ours.cluster(mode=Mode.TASK)
+OTHER = parse_coordinator_url("127.0.0.1:18081")
+THIRD = parse_coordinator_url("127.0.0.1:18082")
+TWO_OF_OURS = FULL._replace(
+    coordinators=(
+        ours.READY,
+        ours.READY._replace(
+            url=OTHER, name="small one", model="qwen3:32b", model_path=None, plan=None
+        ),
+    ),
+    own_places=(ours.OURS, OTHER, THIRD),
+)
 STORE = (
     ListedModel("qwen3:32b", "/store", 20 << 30, "32.8B", "Q4_K_M", "qwen3"),
     ListedModel("gemma3n:e4b", "/store", 5 << 30, "6.9B", "Q4_K_M", "gemma3n", "only Ollama can"),
@@ -385,6 +397,21 @@ async def test_leaving_asks_once_and_the_safe_answer_is_first(
     assert engine.calls == []
 
 
+async def test_leaving_with_two_of_them_asks_for_both() -> None:
+    engine = engine_with(TWO_OF_OURS)
+    engine.owns = True
+    app = SollolApp(engine)
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await at_coordinator(pilot)
+        await pilot.press("q")
+        await until_shown(
+            pilot, "2 coordinators (codellama:34b, qwen3:32b) are running", "They stay running"
+        )
+        await pilot.press("down", "enter")
+        await until(pilot, lambda: app.return_code == 0)
+    assert engine.calls == [("stop",)]
+
+
 async def test_it_is_stopped_before_the_program_ends_when_that_is_the_answer() -> None:
     engine = engine_with(ours.cluster(ours.READY))
     engine.owns = True
@@ -477,6 +504,86 @@ async def test_the_program_ends_after_its_engine_has_ended() -> None:
         await until_shown(pilot, "first entry")
         await until(pilot, lambda: engine.stays is True)
     assert engine.has_ended
+
+
+# Several of ours
+
+
+def two_of_ours() -> StillEngine:
+    engine = engine_with(TWO_OF_OURS)
+    engine.places = TWO_OF_OURS.own_places
+    return engine
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=str)
+async def test_each_of_ours_is_offered_what_can_be_done_with_it(size: tuple[int, int]) -> None:
+    engine = two_of_ours()
+    app = SollolApp(engine)
+    async with app.run_test(size=size, notifications=True) as pilot:
+        await at_coordinator(pilot)
+        await until_shown(pilot, "● small one qwen3:32b")
+        await pilot.press("a")
+        await until_shown(pilot, "Stop it", "small one: stop it", "127.0.0.1:18082: start it")
+        subject = app.dashboard.subject()
+        assert subject is not None
+        lines = [action.line for action in subject.actions]
+        assert f"coordinator stop {OTHER}" in lines
+        assert f"coordinator start {OTHER}" not in lines
+
+
+@pytest.mark.parametrize(
+    ("line", "call"),
+    [
+        (f"coordinator stop {OTHER}", ("stop", OTHER)),
+        ("coordinator stop small one", ("stop", OTHER)),
+        ("coordinator stop", ("stop",)),
+        (f"coordinator restart {OTHER}", ("plan", "qwen3:32b", OTHER)),
+        (f"coordinator start {THIRD}", ("plan", "", THIRD)),
+        (f"coordinator start llama3:70b {THIRD}", ("plan", "llama3:70b", THIRD)),
+        ("coordinator switch llama3:70b", ("plan", "llama3:70b")),
+    ],
+)
+async def test_a_command_acts_on_the_one_that_it_names(line: str, call: tuple[str, ...]) -> None:
+    engine = two_of_ours()
+    app = SollolApp(engine)
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await at_coordinator(pilot)
+        run_line(app, line)
+        await until(pilot, lambda: call in engine.calls)
+
+
+async def test_what_is_started_from_its_plan_is_started_there() -> None:
+    engine = two_of_ours()
+    app = SollolApp(engine)
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await at_coordinator(pilot)
+        run_line(app, f"coordinator start llama3:70b {THIRD}")
+        await until_shown(pilot, "It fits.")
+        assert "which runs now" not in shown(app)
+        await pilot.press("enter")
+        await until(pilot, lambda: ("start", "llama3:70b", THIRD) in engine.calls)
+
+
+async def test_one_that_is_not_there_is_told() -> None:
+    app = SollolApp(two_of_ours())
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await at_coordinator(pilot)
+        run_line(app, "coordinator stop nobody")
+        await until_shown(pilot, "No coordinator of this program runs at nobody.")
+
+
+async def test_those_that_the_settings_want_are_started_with_the_screen() -> None:
+    wanted = Settings(coordinators=(CoordinatorSetting(OTHER, start=True),))
+    for settings, calls in ((wanted, [("start wanted",)]), (Settings(), [])):
+        engine = engine_with(FULL, settings)
+        app = SollolApp(engine)
+        async with app.run_test(size=(80, 24), notifications=True) as pilot:
+            await at_coordinator(pilot)
+            assert engine.calls == calls
+
+
+def run_line(app: SollolApp, line: str) -> None:
+    app.dashboard.post_message(CommandGiven(line))
 
 
 def test_the_words_of_the_table_reach_each_command() -> None:

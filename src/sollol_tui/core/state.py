@@ -279,6 +279,7 @@ class ClusterSnapshot(NamedTuple):
     looked: bool = False  # every target was looked at once
     rules: HealthRules = HealthRules()
     drained: tuple[str, ...] = ()  # nodes that get nothing new, known at the moment or not
+    own_places: tuple[CoordinatorUrl, ...] = ()  # of ours, where several are set up
 
     def node(self, url: str) -> NodeState | None:
         return next((n for n in self.nodes if n.url == url), None)

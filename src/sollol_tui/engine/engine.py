@@ -294,4 +294,14 @@ def _first_snapshot(settings: Settings, kept: Kept) -> ClusterSnapshot:
         registry=registry,
         rules=rules,
         drained=kept.drained,
+        own_places=_own_places(settings),
     )
+
+
+def _own_places(settings: Settings) -> tuple[CoordinatorUrl, ...]:
+    """Where coordinators of ours are set up, when there are several: else it need not be told."""
+    if len(settings.coordinators) < 2:
+        return ()
+    from sollol_tui.core.places import own_places  # late: the first screen does without
+
+    return tuple(place.url for place in own_places(settings))

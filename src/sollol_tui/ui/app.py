@@ -18,7 +18,7 @@ from textual.worker import Worker, WorkerState
 from sollol_tui.core.settings import Settings
 from sollol_tui.core.state import ClusterSnapshot
 from sollol_tui.engine.engine import Engine
-from sollol_tui.ui import giving, leaving, message_commands
+from sollol_tui.ui import coordination, giving, leaving, message_commands
 from sollol_tui.ui.base import BaseApp
 from sollol_tui.ui.batching import Batching
 from sollol_tui.ui.commands import BY_NAME
@@ -96,6 +96,7 @@ class SollolApp(BaseApp):
             async with self.engine.running() as store:
                 if self.engine.settings.on_quit == "ask":  # whoever cannot be asked leaves it
                     self.engine.leave_coordinator(True)
+                coordination.start_wanted(self)
                 self.post_message(SnapshotChanged(store.snapshot))
                 async for snapshot in store.changes():
                     self.post_message(SnapshotChanged(snapshot))

@@ -28,6 +28,12 @@ def own_backend_choices(snapshot: ClusterSnapshot) -> tuple[str, ...]:
     return tuple(b.address for b in snapshot.backends if STARTED_HERE in b.sources)
 
 
+def own_coordinator_choices(snapshot: ClusterSnapshot) -> tuple[str, ...]:
+    """The coordinators that this program looks after."""
+    own = (c for c in snapshot.coordinators if c.supervised)
+    return tuple(c.name or short_name(c.url, COORDINATOR_PORT) for c in own)
+
+
 def target_choices(snapshot: ClusterSnapshot) -> tuple[str, ...]:
     return (*node_choices(snapshot), *backend_choices(snapshot))
 

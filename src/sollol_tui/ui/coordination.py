@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 from sollol_tui.core import units
 from sollol_tui.core.state import ClusterSnapshot, CoordinatorState, CoordinatorStatus, Mode
-from sollol_tui.ui.coordinator_menu import own_coordinator, whose
+from sollol_tui.ui.coordinator_menu import coordinator_called, own_coordinator, whose
 from sollol_tui.ui.panes.phases import is_coming, waits_to_retry
 from sollol_tui.ui.refused import Refused
 
 if TYPE_CHECKING:
     from sollol_tui.core.orders import Order, Planned
     from sollol_tui.ui.app import SollolApp
+    from sollol_tui.ui.panes.server_log import Log
     from sollol_tui.ui.screens.local_models import LocalModelScreen
     from sollol_tui.ui.screens.log import LogScreen
     from sollol_tui.ui.screens.mode_picker import ModePicker
@@ -36,46 +37,53 @@ def start(app: SollolApp, argument: str) -> None:
     """Show the plan for a model, or for the one that is found when none is named."""
     from sollol_tui.core.orders import Order
 
-    open_plan(app, Order(argument, insists=bool(argument)))
+    model, url = _model_and_place(app, argument)
+    open_plan(app, Order(model, insists=bool(model)), url)
 
 
 def switch(app: SollolApp, argument: str) -> None:
     """Show the plan for another model; without a name it is asked for."""
-    if argument:
-        start(app, argument)
+    model, url = _model_and_place(app, argument)
+    own = own_coordinator(app.snapshot)
+    if url is None and own is not None:
+        url = own.url
+    if model:
+        start(app, f"{model} {url or ''}")
     else:
-        _refuse_strangers_place(app)
-        choose_model(app, lambda model: start(app, model))
+        _refuse_strangers_place(app, url)
+        choose_model(app, lambda chosen: start(app, f"{chosen} {url or ''}"))
 
 
-def restart(app: SollolApp, _argument: str) -> None:
+def restart(app: SollolApp, argument: str) -> None:
     """Show the plan for the same model over all backends that are free then."""
-    own = own_coordinator(app.snapshot)
-    if own is None:
-        raise Refused(_nothing_of_ours(app.snapshot))
-    open_plan(app, order_of(own))
+    own = _own(app, argument)
+    open_plan(app, order_of(own), own.url)
 
 
-def stop(app: SollolApp, _argument: str) -> str | None:
+def stop(app: SollolApp, argument: str) -> str | None:
     """Stop the coordinator of ours; cancel it while it starts; ask first while it is used."""
-    own = own_coordinator(app.snapshot)
-    if own is None:
-        raise Refused(_nothing_of_ours(app.snapshot))
+    own = _own(app, argument)
     used = max(own.in_flight, own.slots_busy or 0)
     if used and own.status is CoordinatorStatus.READY:
-        _ask_to_stop(app, used)
+        _ask_to_stop(app, own.url, used)
         return None
-    _do(app, app.engine.stop_coordinator(), "stopping the coordinator")
+    _do(app, app.engine.stop_coordinator(own.url), "stopping the coordinator")
     return "The start is cancelled." if is_coming(own) else "Stopping the coordinator."
 
 
-def retry(app: SollolApp, _argument: str = "") -> str:
+def retry(app: SollolApp, argument: str = "") -> str:
     """Do not wait for the countdown."""
-    own = own_coordinator(app.snapshot)
+    own = own_coordinator(app.snapshot, argument)
     if own is None or not waits_to_retry(own):
         raise Refused("Nothing waits to be tried again.")
-    app.engine.retry_coordinator()
+    app.engine.retry_coordinator(own.url)
     return "Trying now."
+
+
+def start_wanted(app: SollolApp) -> None:
+    """Start those that the settings want with the screen."""
+    if any(c.start for c in app.engine.settings.coordinators):
+        _do(app, app.engine.start_wanted(), "starting coordinators")
 
 
 def start_backend(app: SollolApp, _argument: str) -> str:
@@ -89,29 +97,36 @@ def stop_backend(app: SollolApp, argument: str) -> None:
     _do(app, _stop_backend(app, argument), "stopping a backend")
 
 
-def show_log(app: SollolApp, _argument: str) -> None:
+def show_log(app: SollolApp, argument: str) -> None:
     """The coordinator's log, live."""
     from sollol_tui.ui.screens.log import LogScreen
 
+    own = own_coordinator(app.snapshot)
+    url = coordinator_called(app.snapshot, argument) if argument else own.url if own else None
+    if argument and url is None:
+        raise Refused(f"No coordinator is called {argument}.")
+
+    def live() -> Log | None:
+        return app.engine.coordinator_log(url)
+
     def want_kept(screen: LogScreen, before: bool) -> None:
-        _do(app, _read_kept(app, screen, before), "reading a log")
+        _do(app, _read_kept(app, screen, url, before), "reading a log")
 
     if not isinstance(app.screen, LogScreen):
-        ascii_only = app.engine.settings.ascii
-        app.open(LogScreen(app.engine.coordinator_log, want_kept, ascii_only=ascii_only))
+        app.open(LogScreen(live, want_kept, ascii_only=app.engine.settings.ascii))
 
 
 # The plan
 
 
-def open_plan(app: SollolApp, order: Order) -> None:
-    """Show a plan; Enter in it starts what it says."""
+def open_plan(app: SollolApp, order: Order, url: str | None = None) -> None:
+    """Show a plan for a place of ours; Enter in it starts what it says."""
     from sollol_tui.ui.screens.plan import PlanScreen
 
-    _refuse_strangers_place(app)
+    _refuse_strangers_place(app, url)
 
     def make(screen: PlanScreen, wanted: Order) -> None:
-        _do(app, _plan_for(app, screen, wanted), "planning a coordinator")
+        _do(app, _plan_for(app, screen, wanted, url), "planning a coordinator")
 
     def choose(screen: PlanScreen) -> None:
         from sollol_tui.core.orders import Order
@@ -120,18 +135,18 @@ def open_plan(app: SollolApp, order: Order) -> None:
 
     def begin(chosen: Order | None) -> None:
         if chosen is not None:
-            start_now(app, chosen)
+            start_now(app, chosen, url)
 
-    own = own_coordinator(app.snapshot)
-    runs = own is not None and own.status in RUNNING
-    replaces = f"{own.model or own.url}, which runs now" if own is not None and runs else ""
+    there = app.snapshot.coordinator(url or app.engine.place_of(order.model))
+    runs = there is not None and there.supervised and there.status in RUNNING
+    replaces = f"{there.model or there.url}, which runs now" if there is not None and runs else ""
     ascii_only = app.engine.settings.ascii
     app.open(PlanScreen(order, make, choose, replaces=replaces, ascii_only=ascii_only), begin)
 
 
-def start_now(app: SollolApp, order: Order) -> None:
+def start_now(app: SollolApp, order: Order, url: str | None) -> None:
     """Start what was planned, and show how it gets on."""
-    _do(app, app.engine.start_coordinator(order), "starting the coordinator")
+    _do(app, app.engine.start_coordinator(order, url), "starting the coordinator")
     app.dashboard.show_pane("coordinator")
 
 
@@ -155,9 +170,10 @@ def order_of(own: CoordinatorState) -> Order:
 
     name = own.plan.model if own.plan is not None else own.model or ""
     path = own.plan.path if own.plan is not None else own.model_path or ""
+    context = own.plan.context_tokens if own.plan is not None else own.context_tokens
     if not path or PurePath(path).name.startswith("sha256"):
-        return Order(name, insists=bool(name))
-    return Order(path, alias=name, insists=True)
+        return Order(name, insists=bool(name), context_tokens=context)
+    return Order(path, alias=name, insists=True, context_tokens=context)
 
 
 # Entering a mode
@@ -195,7 +211,7 @@ def _starts(app: SollolApp, planned: Planned) -> str:
     plan = planned.plan
     if plan is None or not planned.startable:
         return f"No coordinator can be started: {_why_not(planned)}"
-    there = app.snapshot.coordinator(app.engine.coordinator_url)
+    there = app.snapshot.coordinator(app.engine.place_of(plan.model))
     last_s = there.expected_s if there is not None else None
     about = f", about {units.span(last_s)}" if last_s is not None else ""
     loads = f"{units.size(plan.model_bytes)} of {plan.model}"
@@ -249,8 +265,8 @@ def _why_not(planned: Planned) -> str:
 # What takes time
 
 
-async def _plan_for(app: SollolApp, screen: PlanScreen, order: Order) -> None:
-    screen.show_plan(order, await app.engine.plan_coordinator(order))
+async def _plan_for(app: SollolApp, screen: PlanScreen, order: Order, url: str | None) -> None:
+    screen.show_plan(order, await app.engine.plan_coordinator(order, url))
 
 
 async def _read_models(app: SollolApp, screen: LocalModelScreen) -> None:
@@ -258,16 +274,16 @@ async def _read_models(app: SollolApp, screen: LocalModelScreen) -> None:
     screen.show_models(await app.engine.here.local_models())
 
 
-async def _read_kept(app: SollolApp, screen: LogScreen, before: bool) -> None:
+async def _read_kept(app: SollolApp, screen: LogScreen, url: str | None, before: bool) -> None:
     await app.engine.first_look()
-    screen.show_kept(await app.engine.here.kept_log(before=before), before=before)
+    screen.show_kept(await app.engine.here.kept_log(url, before=before), before=before)
 
 
 async def _start_backend(app: SollolApp) -> None:
     await app.engine.first_look()
     started = await app.engine.here.start_backend()
     if isinstance(started, str):
-        app.tell(f"An RPC backend serves at {started}; it ends with this program.")
+        app.tell(f"An RPC backend serves at {started}; it ends with what needs it.")
     else:
         app.tell(f"{started.sentence} {started.next}", refused=True)
 
@@ -293,21 +309,35 @@ def _do(app: SollolApp, work: Coroutine[object, object, None], what: str) -> Non
     app.run_worker(told(), group="coordination", description=what, exit_on_error=False)
 
 
-def _ask_to_stop(app: SollolApp, used: int) -> None:
+def _own(app: SollolApp, named: str) -> CoordinatorState:
+    own = own_coordinator(app.snapshot, named)
+    if own is None:
+        raise Refused(_nothing_of_ours(app.snapshot, named))
+    return own
+
+
+def _model_and_place(app: SollolApp, argument: str) -> tuple[str, str | None]:
+    """`MODEL`, `URL` or `MODEL URL`; the place may be said by its name too."""
+    model, _, last = argument.strip().rpartition(" ")
+    url = coordinator_called(app.snapshot, last) if last else None
+    return (argument.strip(), None) if url is None else (model.strip(), url)
+
+
+def _ask_to_stop(app: SollolApp, url: str, used: int) -> None:
     from sollol_tui.ui.screens.confirm import YES, ConfirmScreen
 
     def stop_for(answer: str | None) -> None:
         if answer == YES:
-            _do(app, app.engine.stop_coordinator(), "stopping the coordinator")
+            _do(app, app.engine.stop_coordinator(url), "stopping the coordinator")
 
     answers = "1 answer is" if used == 1 else f"{used} answers are"
     app.open(ConfirmScreen(f"{answers} being written there", "Stop it all the same"), stop_for)
 
 
-def _refuse_strangers_place(app: SollolApp) -> None:
+def _refuse_strangers_place(app: SollolApp, url: str | None) -> None:
     """A server of somebody else's where ours would listen is never stopped for it."""
     try:
-        url = app.engine.coordinator_url
+        url = url or app.engine.coordinator_url
     except RuntimeError:
         raise Refused("The engine is still being started: try again in a moment.") from None
     there = app.snapshot.coordinator(url)
@@ -315,7 +345,9 @@ def _refuse_strangers_place(app: SollolApp) -> None:
         raise Refused(f"A coordinator runs at {url} already. {whose(there)}")
 
 
-def _nothing_of_ours(snapshot: ClusterSnapshot) -> str:
+def _nothing_of_ours(snapshot: ClusterSnapshot, named: str) -> str:
+    if named and own_coordinator(snapshot) is not None:
+        return f"No coordinator of this program runs at {named}."
     others = [c for c in snapshot.coordinators if c.status in RUNNING]
     said = whose(others[0]) if others else ""
     return f"No coordinator of this program runs. {said}".rstrip()

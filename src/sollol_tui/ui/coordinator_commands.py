@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from sollol_tui.ui import coordination
-from sollol_tui.ui.arguments import model_choices, own_backend_choices
+from sollol_tui.ui.arguments import (
+    model_choices,
+    own_backend_choices,
+    own_coordinator_choices,
+)
 from sollol_tui.ui.command import Command
 
 COORDINATOR_COMMANDS: tuple[Command, ...] = (
@@ -12,7 +16,7 @@ COORDINATOR_COMMANDS: tuple[Command, ...] = (
         "Start a coordinator",
         "Show the plan for a coordinator on this machine, then start it",
         coordination.start,
-        arguments="[MODEL]",
+        arguments="[MODEL] [URL]",
         choices=model_choices,
         changes=True,
     ),
@@ -21,7 +25,7 @@ COORDINATOR_COMMANDS: tuple[Command, ...] = (
         "Switch the model",
         "Let the coordinator run another model",
         coordination.switch,
-        arguments="[MODEL]",
+        arguments="[MODEL] [URL]",
         choices=model_choices,
         changes=True,
     ),
@@ -30,6 +34,8 @@ COORDINATOR_COMMANDS: tuple[Command, ...] = (
         "Restart the coordinator",
         "Show the plan for the same model, then start it anew",
         coordination.restart,
+        arguments="[URL]",
+        choices=own_coordinator_choices,
         changes=True,
     ),
     Command(
@@ -38,6 +44,8 @@ COORDINATOR_COMMANDS: tuple[Command, ...] = (
         "Spread the same model over all backends that are free now",
         coordination.restart,
         words=("replan",),
+        arguments="[URL]",
+        choices=own_coordinator_choices,
         changes=True,
     ),
     Command(
@@ -45,6 +53,8 @@ COORDINATOR_COMMANDS: tuple[Command, ...] = (
         "Stop the coordinator",
         "Stop the coordinator that this program started, also while it starts",
         coordination.stop,
+        arguments="[URL]",
+        choices=own_coordinator_choices,
         changes=True,
     ),
     Command(
@@ -52,6 +62,8 @@ COORDINATOR_COMMANDS: tuple[Command, ...] = (
         "Try now",
         "Start the failed coordinator now, without waiting",
         coordination.retry,
+        arguments="[URL]",
+        choices=own_coordinator_choices,
         changes=True,
     ),
     Command(
@@ -59,12 +71,14 @@ COORDINATOR_COMMANDS: tuple[Command, ...] = (
         "Log",
         "The coordinator's log, live, and that of the run before",
         coordination.show_log,
+        arguments="[URL]",
+        choices=own_coordinator_choices,
         words=("coordinator log",),
     ),
     Command(
         "rpc start",
         "Start a backend",
-        "Start an RPC backend on this machine; it ends with this program",
+        "Start an RPC backend on this machine; it ends with what needs it",
         coordination.start_backend,
         changes=True,
     ),

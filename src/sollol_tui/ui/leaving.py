@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sollol_tui.ui.coordinator_menu import own_coordinator
+from sollol_tui.ui.coordinator_menu import own_coordinators
 
 if TYPE_CHECKING:
     from sollol_tui.ui.app import SollolApp
@@ -48,11 +48,11 @@ def leave_coordinator(app: SollolApp) -> None:
     if not app.engine.owns_coordinator or isinstance(app.screen, LeaveScreen) or app.is_leaving:
         app.exit()
     elif app.engine.settings.on_quit == "ask":
-        own = own_coordinator(app.snapshot)
-        model = own.model if own is not None else None
-        held = own.backends if own is not None else ()
+        own = own_coordinators(app.snapshot)
+        held = {b for c in own for b in c.backends}
         mine = [b for b in app.engine.here.backends if b in held]
-        app.open(LeaveScreen(model or "", mine), lambda answer: _leave_as(app, answer))
+        models = [c.model or c.url for c in own]
+        app.open(LeaveScreen(models, mine), lambda answer: _leave_as(app, answer))
     else:
         _leave_as(app, STAYS if app.engine.settings.on_quit == "stay" else STOPS)
 
@@ -71,6 +71,6 @@ def _leave_as(app: SollolApp, answer: str | None) -> None:
 
 async def _stop_and_exit(app: SollolApp) -> None:
     try:
-        await app.engine.stop_coordinator()
+        await app.engine.stop_coordinators()
     finally:
         app.exit()

@@ -98,7 +98,9 @@ def coordinator_lines(
         lines = _moving(coordinator, cells, now_s, backends, ascii_only)
     else:
         lines = _running(coordinator, cells, now_s, backends, ascii_only)
-    return (*lines, *_others(others, cells, ascii_only))
+    beside = _others(others, cells, ascii_only)
+    first = 1 if any(c.status in RUNNING or c.problems for c in others) else len(lines)
+    return (*lines[:first], *beside, *lines[first:])
 
 
 def _none(looked: bool) -> tuple[Line, ...]:
@@ -340,6 +342,11 @@ def _sources(sources: Sequence[str]) -> str:
 
 def _others(others: Sequence[CoordinatorState], cells: int, ascii_only: bool) -> list[Line]:
     items: list[Line] = [
-        (coordinator_mark(c).sign(ascii_only), (f" {coordinator_name(c)}", "")) for c in others
+        (
+            coordinator_mark(c).sign(ascii_only),
+            (f" {coordinator_name(c)}", ""),
+            (f" {short_model(c.model)}" if c.model else "", "muted"),
+        )
+        for c in others
     ]
     return listed("others", items, cells) if items else []

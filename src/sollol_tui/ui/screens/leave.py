@@ -12,18 +12,25 @@ class LeaveScreen(ChoiceScreen):
     """Ends with `STAYS`, `STOPS`, or anything else for no.
 
     Args:
-        model: what it runs.
-        ours: the backends that it holds and that end with this program.
+        models: what the coordinators of ours run.
+        ours: the backends that they hold and that were started from here.
     """
 
-    def __init__(self, model: str, ours: Sequence[str] = ()) -> None:
-        what = f"The coordinator ({model})" if model else "The coordinator"
+    def __init__(self, models: Sequence[str], ours: Sequence[str] = ()) -> None:
         note = 'The setting on_quit = "stay" or "stop" answers this for good.'
         if ours:
-            note = f"It holds {', '.join(ours)}, which ends with this program: it would be lost."
+            note = f"What was started for it stays or ends with it: {', '.join(ours)}."
+        stay, are = ("They stay", "They are") if len(models) > 1 else ("It stays", "It is")
+        finds = "them" if len(models) > 1 else "it"
         items = (
-            Item(STAYS, "It stays running", "the next start finds it"),
-            Item(STOPS, "It is stopped"),
+            Item(STAYS, f"{stay} running", f"the next start finds {finds}"),
+            Item(STOPS, f"{are} stopped"),
             Item(CANCEL, "Cancel", "go on here"),
         )
-        super().__init__(f"{what} is running", items, note)
+        super().__init__(_title(models), items, note)
+
+
+def _title(models: Sequence[str]) -> str:
+    if len(models) > 1:
+        return f"{len(models)} coordinators ({', '.join(models)}) are running"
+    return f"The coordinator ({models[0]}) is running" if models else "The coordinator is running"
