@@ -77,7 +77,7 @@ def test_a_bad_line_is_named_with_number_and_reason_and_the_others_are_asked(
 
 def test_without_any_model_a_line_cannot_be_asked() -> None:
     _, bad = read_prompts([line(id="a", prompt="?")], "")
-    assert bad == [BadLine(1, "it names no model, and none was chosen (-m)")]
+    assert bad == [BadLine(1, "it names no model, and none was chosen")]
 
 
 def test_a_byte_order_mark_is_passed_over_and_the_numbers_1_and_text_1_are_two() -> None:

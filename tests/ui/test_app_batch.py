@@ -145,6 +145,10 @@ async def test_a_file_that_will_not_do_is_handed_back_with_the_reason(
         (place / "prompts.results.jsonl").write_text("dear diary\n")
         await give(pilot, "batch prompts.jsonl")
         await until_shown(pilot, "name another file")
+        await pilot.press("escape")
+        (place / "notes.txt").write_text("dear diary\n")
+        await give(pilot, "batch notes.txt")
+        await until_shown(pilot, "holds no prompt that can be asked. Line 1")
         assert not engine.asked
 
 
@@ -196,6 +200,13 @@ async def test_without_a_file_the_command_line_asks_for_one(place: Path) -> None
 
 
 # Its lines
+
+
+def test_of_very_many_failures_some_are_shown_and_the_rest_counted() -> None:
+    bad = [BadLine(number, "it is no JSON") for number in range(1, 301)]
+    lines = batch_lines(BatchView(BatchProgress(4, 0, 0, bad=300), "out", bad=bad), 60)
+    assert plain(lines[-1]).strip() == "… and 100 more"
+    assert "300 bad lines" in "\n".join(map(plain, lines))
 
 
 def test_the_lines_fit_whatever_they_say_and_foreign_text_is_harmless() -> None:

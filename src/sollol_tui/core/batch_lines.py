@@ -114,7 +114,7 @@ def _prompt(line: bytes, number: int, default_model: str) -> Prompt | str:
         return "its model is no text"
     chosen = (model or "").strip() or default_model
     if not chosen:
-        return "it names no model, and none was chosen (-m)"
+        return "it names no model, and none was chosen"
     return Prompt(prompt_id, wire.text(prompt), chosen, number)
 
 

@@ -113,7 +113,7 @@ class Batching:
             self._show()
             await run.run(self._app.engine, heard=lambda _: self._note())
         except BatchRefused as refusal:
-            self._hand_back(order, str(refusal))
+            self._hand_back(run, str(refusal))
             return
         except OSError:
             pass  # the run says so, and why
@@ -128,12 +128,14 @@ class Batching:
         if not isinstance(self._app.screen, BatchScreen):
             show(self._app)
 
-    def _hand_back(self, order: BatchOrder, reason: str) -> None:
+    def _hand_back(self, run: BatchRun, reason: str) -> None:
         """What cannot begin is written again, with the reason."""
         from sollol_tui.ui import dialogs
         from sollol_tui.ui.batch_commands import line_of
 
-        dialogs.ask_command(self._app, line_of(order), f"No batch was begun: {reason}.")
+        first = f" Line {run.bad[0].line}: {run.bad[0].reason}." if run.bad else ""
+        said = f"No batch was begun: {reason}.{first}"
+        dialogs.ask_command(self._app, line_of(run.order), said)
 
     def _note(self) -> None:
         from sollol_tui.ui.panes.batch import batch_note

@@ -14,6 +14,7 @@ from sollol_tui.ui.text import LABEL_CELLS, Line, Span, clean, fit, width
 SEPARATOR = " · "
 _NAME_CELLS = 24
 _LINE_CELLS = 10
+_MOST_WRONG = 200  # lines that are shown of what went wrong
 
 _SIGNS: dict[BatchState, Span] = {
     "ready": ("○ about to begin", "muted"),
@@ -147,7 +148,9 @@ def _wrong(view: BatchView) -> list[Line]:
     """Bad lines and failed prompts, in the order of the file."""
     bad = [(b.line, b.reason) for b in view.bad]
     failed = [(f.prompt.line, f"“{f.prompt.id}”: {f.reason}") for f in view.failures]
-    return [
+    lines: list[Line] = [
         ((f"  {fit(f'line {number}', _LINE_CELLS)}", "muted"), (clean(reason), ""))
-        for number, reason in sorted([*bad, *failed])
+        for number, reason in sorted([*bad, *failed])[:_MOST_WRONG]
     ]
+    more = len(bad) + len(failed) - len(lines)
+    return [*lines, ((f"  … and {more} more", "muted"),)] if more else lines
