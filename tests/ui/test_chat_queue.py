@@ -85,19 +85,22 @@ def test_the_first_one_is_not_asked_while_it_is_changed() -> None:
 
 def test_lines_stand_around_the_picked_question_and_count_the_others() -> None:
     queue = _queue(*"abcdefg")
-    assert [plain(line) for line in queue_lines(queue)] == [
+    assert [plain(line) for line in queue_lines(queue, 78)] == [
         "next  a",
         "next  b",
         "next  c  +4 more",
     ]
     queue.pick_at(4)
-    assert [plain(line) for line in queue_lines(queue)] == [
+    assert [plain(line) for line in queue_lines(queue, 78)] == [
         "next  d  +3 before",
         "edit  e",
         "next  f  +1 more",
     ]
+    assert plain(queue_lines(_queue("x " * 60, "y " * 60, "z " * 60, "last"), 40)[2]).endswith(
+        "z z …  +1 more"
+    )
     queue.hold()
-    assert plain(queue_lines(queue)[0]).startswith("held  d")
+    assert plain(queue_lines(queue, 78)[0]).startswith("held  d")
 
 
 @pytest.fixture

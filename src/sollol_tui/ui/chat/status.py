@@ -16,13 +16,13 @@ from sollol_tui.ui.chat import sentences
 from sollol_tui.ui.chat.models import ModelChoice
 from sollol_tui.ui.chat.queue import Queue
 from sollol_tui.ui.chat.session import ChatSession
-from sollol_tui.ui.text import Line, Span, clean, fit_line
+from sollol_tui.ui.text import Line, Span, clean, fit_line, width
 from sollol_tui.ui.theme import painted
 from sollol_tui.ui.widgets.looks import Looks
 from sollol_tui.ui.widgets.strip import OneLine, Segment
 
 QUEUE_SHOWN = 3
-_MANY_CELLS = 400
+_PADDING = 2  # of the queue's lines, in the stylesheet
 PICTURE = "picture "
 """What the ids of chips begin with; their numbers follow."""
 
@@ -55,6 +55,7 @@ class ChatStatus(Widget):
         self._line = OneLine(ascii_only=ascii_only, id="chat-state")
         self._pictures = OneLine(ascii_only=ascii_only, id="chat-pictures")
         self._looks = Looks(self, ascii_only=ascii_only)
+        self._waiting: Queue | None = None
 
     def compose(self) -> ComposeResult:
         yield from (self._queue, self._line, self._pictures)
@@ -90,11 +91,16 @@ class ChatStatus(Widget):
 
     def show_queue(self, queue: Queue) -> None:
         """The questions that wait; the line stands alone when there is none."""
+        self._waiting = queue
         self._queue.display = bool(queue)
         if queue:
-            letters = self._looks.letters
-            lines = [tuple((letters(t), n) for t, n in line) for line in queue_lines(queue)]
+            letters, cells = self._looks.letters, self.size.width - _PADDING
+            lines = [tuple((letters(t), n) for t, n in line) for line in queue_lines(queue, cells)]
             self._queue.update(Content("\n").join(map(painted, lines)))
+
+    def on_resize(self) -> None:
+        if self._waiting is not None:
+            self.show_queue(self._waiting)
 
     def show_pictures(self, images: Sequence[Image]) -> None:
         """The pictures that go with the question in the prompt; a click drops one."""
@@ -143,7 +149,7 @@ def idle_segments(held: int, model: str, choice: ModelChoice | None) -> list[Seg
     ]
 
 
-def queue_lines(queue: Queue) -> list[Line]:
+def queue_lines(queue: Queue, cells: int) -> list[Line]:
     """The questions that wait, a line each: the first ones, or those around the one picked."""
     first = 0
     if queue.picked is not None:
@@ -158,10 +164,15 @@ def queue_lines(queue: Queue) -> list[Line]:
         lines.append((word, text, *((("  ", ""), *pictures) if pictures else ())))
     before, after = first, len(queue) - first - len(lines)
     if before:
-        lines[0] = (*lines[0], (f"  +{before} before", "head"))
+        lines[0] = _with_note(lines[0], f"  +{before} before", cells)
     if after > 0:
-        lines[-1] = (*lines[-1], (f"  +{after} more", "head"))
-    return [fit_line(line, _MANY_CELLS) for line in lines]
+        lines[-1] = _with_note(lines[-1], f"  +{after} more", cells)
+    return [fit_line(line, cells) for line in lines]
+
+
+def _with_note(line: Line, note: str, cells: int) -> Line:
+    """The line with a note behind it, for which there is always room."""
+    return (*fit_line(line, max(1, cells - width(note))), (note, "head"))
 
 
 def _badge(unseen: int) -> Segment:
