@@ -25,6 +25,8 @@ _NAMES = {
     "escape": "Esc",
     "tab": "Tab",
     "shift+tab": "Shift+Tab",
+    "alt+up": "Alt+↑",
+    "alt+down": "Alt+↓",
     "space": "Space",
     "delete": "Del",
     "backspace": "Bksp",

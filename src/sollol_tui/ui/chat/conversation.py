@@ -227,7 +227,8 @@ class Conversation(Widget):
         key = "" if turn.outcome in ("complete", "running") else self.again_key()
         if not key or not turn.end:
             return turn.end
-        return (*turn.end[:-1], (*turn.end[-1], *sentences.again(key, goes_on=turn.can_go_on)))
+        last = sentences.with_key(turn.end[-1], key, goes_on=turn.can_go_on)
+        return (*turn.end[:-1], last)
 
     def on_unmount(self) -> None:
         """The program ends: what came of the answer is kept."""

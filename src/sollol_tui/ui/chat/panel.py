@@ -48,7 +48,7 @@ class ChatPanel(Still, Talk):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "stop", "Stop", id="chat.stop", tooltip="Stop the answer, keep its text"),
-        Binding("alt+up", "read", "Read", id="chat.read", tooltip="Into the answers", show=False),
+        Binding("alt+up", "read", "Messages", id="chat.read", tooltip="Into the messages"),
         Binding("alt+down", "write", "Write", id="chat.write", tooltip="To the prompt", show=False),
     ]
 
@@ -231,6 +231,8 @@ class ChatPanel(Still, Talk):
     # Keys
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action == "read":
+            return bool(self.session.turns)
         if action != "stop":
             return True
         return self.is_streaming or bool(self.queue) or self.deeds.editing is not None

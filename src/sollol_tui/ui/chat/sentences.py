@@ -11,7 +11,7 @@ from sollol_tui.core.ids import COORDINATOR_PORT, OLLAMA_PORT, is_model_path, sh
 from sollol_tui.core.images import Image
 from sollol_tui.ui.chat import measures
 from sollol_tui.ui.chat.models import ModelChoice
-from sollol_tui.ui.text import Line, Span, clean
+from sollol_tui.ui.text import Line, Span, clean, plain
 
 SEPARATOR = measures.SEPARATOR
 figures = measures.figures
@@ -101,13 +101,12 @@ def kept_instead(outcome: str, lines: Sequence[Line], is_continued: bool) -> tup
     return (*lines[:1], ((stays, "muted"),))
 
 
-def again(key: str, goes_on: bool) -> Line:
-    """The key that continues an answer, or has it asked again."""
-    return (
-        (f"{SEPARATOR}", "muted"),
-        (key, "key"),
-        (f" {'goes on' if goes_on else 'asks again'}", "muted"),
-    )
+def with_key(line: Line, key: str, *, goes_on: bool) -> Line:
+    """A line under an answer, with the key that continues it or has it asked again."""
+    is_sentence = plain(line).endswith(".")
+    between, stop = (" ", ".") if is_sentence else (SEPARATOR, "")
+    deed = f" {'goes on' if goes_on else 'asks again'}{stop}"
+    return (*line, (between, "muted"), (key, "key"), (deed, "muted"))
 
 
 def thought_label(seconds: float) -> Line:

@@ -12,7 +12,6 @@ from sollol_tui.ui.text import Line
 from sollol_tui.ui.widgets.transcript_choice import ChoicePane
 from sollol_tui.ui.widgets.transcript_model import Message, Role
 
-
 MESSAGE_LOOKS = [
     Binding(
         "enter",
