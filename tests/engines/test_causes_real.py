@@ -443,6 +443,6 @@ async def test_unknown_when_somebody_else_stopped_it(place: Place) -> None:
         first = await served(lived, Order(SMALL))
         os.kill(first.pid or 0, signal.SIGTERM)
         state = await lived.until(lambda s: bool(s.problems))
-        sentence = f"The coordinator 127.0.0.1:{place.port} ended for an unknown reason."
+        sentence = f"The coordinator 127.0.0.1:{place.port} listens no more."
         told(state.problems[0], Cause.UNKNOWN, sentence, "its port is closed")
         await lived.until_ready(besides=first.pid)
