@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import os
 import signal
 import sys
@@ -102,6 +103,26 @@ async def test_stopping_a_coordinator_that_stayed_ends_its_backends_too(place: P
     assert f"stopped the RPC backend {address}" in out.getvalue()
     assert not place.backends()
     assert not place.servers()
+
+
+async def test_one_whose_program_was_killed_before_it_wrote_down_which_it_is_is_found(
+    place: Place,
+) -> None:
+    settings = place.settings(rpc_server=str(place.rpc_program))
+    async with living(settings, place.state_dir) as lived:
+        await started(lived, place)
+        lived.engine.leave_coordinator(stays=True)
+    (backend,) = place.backends()
+    (noted,) = (place.state_dir / "worker").glob("*.pid")
+    token = backend.environ()["SOLLOL_TUI_BACKEND"]
+    noted.write_text(json.dumps([0, 0.0, token]))
+    (left,) = left_backends(place.state_dir)
+    assert (left.running.pid, left.is_used) == (backend.pid, True)
+    noted.write_text(json.dumps([0, 0.0, "of another"]))
+    assert left_backends(place.state_dir) == ()
+    noted.write_text(json.dumps([0, 0.0, token]))
+    async with living(settings, place.state_dir) as lived:
+        await lived.until_ready()
 
 
 async def test_one_that_somebody_looks_after_is_left_alone(place: Place) -> None:

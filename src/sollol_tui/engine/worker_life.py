@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import secrets
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -36,6 +37,9 @@ from sollol_tui.io.listening import clients_of, is_listening, look_at_port
 from sollol_tui.io.log_file import LogFile
 from sollol_tui.io.process import Command, ProcessId, Running
 from sollol_tui.io.rpc import Prober
+
+TOKEN_VARIABLE = "SOLLOL_TUI_BACKEND"  # noqa: S105 - a name
+TOKEN_BYTES = 18
 
 START_WITHIN_S = 120.0  # a host with several GPUs takes its time to find them
 LISTENS_POLL_S = 0.1
@@ -105,23 +109,29 @@ class WorkerLife:
 
     def _start(self) -> Running | Ended:
         self._log, self._listed = LogFile(self._log.path), ()
+        token = secrets.token_urlsafe(TOKEN_BYTES)
         command = Command(
             worker_argv(self._order),
             self._log.path,
+            {TOKEN_VARIABLE: token},
             ends_with_us=self._order.ends_with_us,
             ignores_pipe_signal=True,
         )
         try:
             log_file.begin(self._log.path)
+            self._note_process(ProcessId(0, 0.0, token))  # first: we may be killed any time
             running = process.start(command)
         except OSError as error:
             evidence = (one_line(f"{error.filename or self._order.binary}: {error.strerror}"),)
             subject = one_line(self._order.binary)
             return Ended(Problem(Cause.NO_BINARY, subject, evidence, "Install llama.cpp."), True)
-        with suppress(OSError):  # without it only an orphan would not be found
-            write_atomically(pid_file(self._log.path), json.dumps(running.identity))
+        self._note_process(running.identity)
         self._tell(PhaseChanged(self._clock(), Phase.STARTING, running.pid))
         return running
+
+    def _note_process(self, identity: ProcessId) -> None:
+        with suppress(OSError):  # without it only an orphan would not be found
+            write_atomically(pid_file(self._log.path), json.dumps(identity))
 
     async def _until_ready(self, running: Running, exited: Exit) -> Ended | None:
         """Wait until it listens and was looked at; an `Ended` when that takes too long."""
@@ -255,7 +265,11 @@ def orphan_of(log: Path) -> Running | None:
     """The backend that an earlier run left behind, by the log that it writes to."""
     with suppress(OSError, ValueError, TypeError):
         pid, started_at_s, name = json.loads(pid_file(log).read_bytes())
-        return process.take_over(ProcessId(int(pid), float(started_at_s), str(name)))
+        identity = ProcessId(int(pid), float(started_at_s), str(name))
+        if not identity.pid:  # its starter was killed before it could write down which one it is
+            found = process.with_variable(TOKEN_VARIABLE, identity.name)
+            return process.take_over(found) if found is not None else None
+        return process.take_over(identity)
     return None
 
 
