@@ -180,6 +180,15 @@ def test_a_backend_that_was_left_out_when_it_was_free_is_not_offered_again() -> 
     assert not snapshot.coordinators[0].offers_replan
 
 
+def test_a_backend_that_the_settings_promise_to_another_one_is_not_offered() -> None:
+    before = serving(planned(ONE))
+    url = before.coordinators[0].url
+    for holder, offers in ((CoordinatorUrl("http://127.0.0.1:1"), False), (url, True)):
+        snapshot = before._replace(promised=((THREE, holder),))
+        after = folded(snapshot, BackendLooked(THREE, 3.0, FREE))
+        assert after.coordinators[0].offers_replan is offers
+
+
 def test_a_coordinator_that_does_not_serve_offers_nothing() -> None:
     ready = folded(serving(planned(ONE)), BackendLooked(THREE, 3.0, FREE))
     assert ready.coordinators[0].offers_replan

@@ -130,12 +130,14 @@ def _compared(backend: BackendState, spoken: str) -> BackendState:
 def free_for(snapshot: ClusterSnapshot, coordinator: CoordinatorState) -> tuple[str, ...]:
     """The free backends that a new plan of a coordinator of ours could use and this one could not.
 
-    Those that were free when it was planned were left out on purpose, or nothing fitted there.
+    Those that were free when it was planned were left out on purpose, or nothing fitted there;
+    those that the settings promise to another one are that one's.
     """
     if not coordinator.supervised or coordinator.status is not CoordinatorStatus.READY:
         return ()
     left_out = coordinator.plan.left_out if coordinator.plan is not None else ()
-    used = {*coordinator.backends, *left_out}
+    promised = (a for a, url in snapshot.promised if url != coordinator.url)
+    used = {*coordinator.backends, *left_out, *promised}
     return tuple(
         b.address
         for b in snapshot.backends

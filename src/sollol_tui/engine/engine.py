@@ -24,7 +24,7 @@ from sollol_tui.core.ids import (
 )
 from sollol_tui.core.plain import without_password
 from sollol_tui.core.reports import FoundBackend, FoundCoordinator, FoundNode
-from sollol_tui.core.settings import Settings
+from sollol_tui.core.settings import CoordinatorSetting, Settings
 from sollol_tui.core.state import (
     ClusterSnapshot,
     CoordinatorStatus,
@@ -288,20 +288,22 @@ def _first_snapshot(settings: Settings, kept: Kept) -> ClusterSnapshot:
     registry = (
         RegistryState(without_password(url)) if url else RegistryState("", RegistryStatus.OFF)
     )
+    places = _several_places(settings)
     return ClusterSnapshot(
         mode=settings.mode or kept.mode or Mode.TASK,
         pinned=kept.pinned,
         registry=registry,
         rules=rules,
         drained=kept.drained,
-        own_places=_own_places(settings),
+        own_places=tuple(place.url for place in places),
+        promised=tuple((a, place.url) for place in places for a in place.backends or ()),
     )
 
 
-def _own_places(settings: Settings) -> tuple[CoordinatorUrl, ...]:
+def _several_places(settings: Settings) -> tuple[CoordinatorSetting, ...]:
     """Where coordinators of ours are set up, when there are several: else it need not be told."""
     if len(settings.coordinators) < 2:
         return ()
     from sollol_tui.core.places import own_places  # late: the first screen does without
 
-    return tuple(place.url for place in own_places(settings))
+    return own_places(settings)
