@@ -178,7 +178,8 @@ def to_answer(app: SollolApp, _argument: str) -> None:
     chat = app.dashboard.bring_chat()
     for turn in chat.session.turns:
         if decision in turn.decisions:
-            app.dashboard.show_messages()
+            app.dashboard.show_pane("chat")
+            app.dashboard.set_focus(chat.transcript)
             chat.conversation.choose(turn)
             return
     raise Refused("Its answer is in no open chat.")

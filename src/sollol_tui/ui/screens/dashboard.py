@@ -172,12 +172,6 @@ class DashboardScreen(SteadyScreen[None]):
         self._set_current(pane)
         self.set_focus(self.panes.takes_focus(pane))  # at once: what is typed next is meant for it
 
-    def show_messages(self) -> None:
-        """Show the chat; its messages have the focus."""
-        chat = self.bring_chat()
-        self._set_current("chat")
-        self.set_focus(chat.transcript)
-
     def step_pane(self, by: int) -> None:
         self.show_pane(PANES[(PANES.index(self.current) + by) % len(PANES)])
 
