@@ -24,11 +24,13 @@ QUIET = FULL._replace(nodes=tuple(node._replace(in_flight=0) for node in FULL.no
 
 @asynccontextmanager
 async def screen(
-    snapshot: ClusterSnapshot = FULL, settings: Settings | None = None
+    snapshot: ClusterSnapshot = FULL,
+    first: str = "gpu-rig",
+    settings: Settings | None = None,
 ) -> AsyncIterator[tuple[SollolApp, Pilot[None]]]:
     app = SollolApp(StillEngine(snapshot, settings))
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
-        await until_shown(pilot, "gpu-rig", "first entry")
+        await until_shown(pilot, first, "first entry")
         yield app, pilot
 
 
@@ -137,3 +139,11 @@ def test_the_score_on_the_screen_is_the_one_that_decides() -> None:
     shown_score = engine.weigh(LLAMA.name)
     assert shown_score.candidates == engine.weigh(LLAMA.name).candidates
     assert AskRequest(LLAMA.name, ()).mode is None  # the mode in force decides
+
+
+async def test_the_key_is_offered_as_soon_as_there_is_a_node() -> None:
+    async with screen(ClusterSnapshot(looked=True), "No Ollama node is known") as (app, pilot):
+        assert "d Drain" not in shown(app)
+        assert isinstance(app.engine, StillEngine)
+        app.engine.show(FULL)
+        await until_shown(pilot, "gpu-rig", "d Drain")

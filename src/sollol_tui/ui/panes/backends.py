@@ -35,7 +35,7 @@ def backend_columns(ascii_only: bool = False) -> tuple[Column, ...]:
         Column("host", "HOST", 16, most=26),
         Column("protocol", "RPC", 5, drop=9),
         Column("devices", "DEVICES", 9, most=44, drop=8),
-        Column("memory", "MEM", 8, most=18, align="right", drop=1, largest_first=True),
+        Column("memory", "MEM", 18, most=18, align="right", drop=1, largest_first=True),
         Column("layers", "LAYERS", 6, align="right", drop=11, yields=True, largest_first=True),
         Column("share", "SHARE", 5, align="right", drop=3, largest_first=True),
         Column("attached", "HELD BY", 16, most=24, drop=2),

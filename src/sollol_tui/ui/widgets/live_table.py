@@ -176,6 +176,8 @@ class LiveTable(CursorPane):
             return
         order = self._model.order
         if self.cursor_key not in self._model.places and order:
+            if self.cursor_key is None:  # the first row: now its keys mean something
+                self.refresh_bindings()
             self.cursor_key = order[min(was, len(order) - 1)]
             self.post_message(self.RowMarked(self, self.cursor_key))
         self._follows_cursor = in_view
