@@ -166,6 +166,17 @@ async def test_tab_goes_through_the_columns_and_z_shows_one_alone() -> None:
         await until(pilot, lambda: screen.focused is not None and screen.focused.id == "prompt")
 
 
+async def test_it_survives_a_terminal_of_any_size() -> None:
+    names = f"{LLAMA.name} {QWEN.name} gemma3:27b"
+    async with comparing(names) as (pilot, engine, _app):
+        await ask(pilot)
+        for size in ((20, 5), (9, 3), (300, 80), (81, 40), (80, 24)):
+            await pilot.resize_terminal(*size)
+            await pilot.press("tab")
+        engine.finish(LLAMA.name, "Because.")
+        await until_shown(pilot, "2 of 3 writing")
+
+
 async def test_tabs_and_keys_can_be_clicked() -> None:
     names = f"{LLAMA.name} {QWEN.name} gemma3:27b"
     async with comparing(names, size=(80, 24)) as (pilot, engine, app):

@@ -10,7 +10,7 @@ from sollol_tui.core.state import ClusterSnapshot, Mode
 from sollol_tui.ui.arguments import find_node, find_target
 from sollol_tui.ui.chat.models import ModelChoice, Place, find_model, models_of
 from sollol_tui.ui.refused import Refused
-from sollol_tui.ui.text import Line, Span, clean, fit
+from sollol_tui.ui.text import Line, Span, clean, fit, width
 
 if TYPE_CHECKING:
     from sollol_tui.ui.chat.turn import Turn
@@ -173,8 +173,10 @@ def summary(answers: Sequence[tuple[Target, Turn]], cells: int) -> list[Line]:
     fastest = _best(max, [f.tps for f in figures])
     soonest = _best(min, [f.total_s for f in figures])
     lines: list[Line] = []
+    longest = max((width(target.label) for target, _ in answers), default=0)
+    names = max(8, min(longest, cells - _FIGURE_CELLS))
     for number, ((target, turn), own) in enumerate(zip(answers, figures, strict=True), 1):
-        start: Line = ((f"{number} ", "muted"), (_label(target, cells), ""))
+        start: Line = ((f"{number} ", "muted"), (f"{fit(target.label, names)}  ", ""))
         if own.total_s is None:
             lines.append((*start, outcome(turn)))
             continue
@@ -191,11 +193,7 @@ def summary(answers: Sequence[tuple[Target, Turn]], cells: int) -> list[Line]:
     return lines
 
 
-_FIGURE_CELLS = 2 + 5 + 7 + 13 + 11 + 9 + 1
-
-
-def _label(target: Target, cells: int) -> str:
-    return fit(target.label, max(8, min(40, cells - _FIGURE_CELLS))) + " "
+_FIGURE_CELLS = 2 + 2 + 5 + 7 + 13 + 11 + 9 + 1  # all but the name, and a margin
 
 
 def _figures(turn: Turn) -> _Figures:
@@ -216,9 +214,9 @@ def _figures(turn: Turn) -> _Figures:
 def _best(
     choose: Callable[[Sequence[float]], float], values: Sequence[float | None]
 ) -> float | None:
-    """The best of several; None where there is nothing to compare."""
+    """The best of several; None where there is nothing to compare, or all are alike."""
     known = [value for value in values if value is not None]
-    return choose(known) if len(known) > 1 else None
+    return choose(known) if len(set(known)) > 1 else None
 
 
 def _figure(text: str, value: float | None, best: float | None) -> Span:
