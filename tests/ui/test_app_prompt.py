@@ -14,6 +14,7 @@ from sollol_tui.core.state import Mode, NodeModel
 from sollol_tui.io.blobs import ModelFile
 from sollol_tui.ui.app import SollolApp
 from sollol_tui.ui.chat.panel import ChatPanel
+from sollol_tui.ui.chat.queue import Question
 from tests.ui.clusters import COORDINATOR, FULL, LLAMA, RIG, SPARK
 from tests.ui.stand_in import StillEngine, shown, until, until_shown
 from tests.ui.test_sessions import KeepingEngine, ask, running
@@ -287,3 +288,38 @@ async def test_a_file_that_cannot_answer_is_refused_with_a_sentence(
         app.run_line("model ./x.gguf")
         await until_shown(pilot, sentence)
         assert app.dashboard.bring_chat().model == ""
+
+
+async def test_pictures_of_before_are_left_out_for_a_model_that_does_not_see_and_that_is_said(
+    tmp_path: Path,
+) -> None:
+    engine = _seeing(tmp_path)
+    async with running(engine) as (_, pilot, chat):
+        await _use(chat, pilot, SEEING.name)
+        chat.attach((CAT,))
+        await ask(pilot, chat, "what?")
+        await _use(chat, pilot, LLAMA.name)
+        await ask(pilot, chat, "and?")
+        await until_shown(pilot, "llama3.2:3b does not see the images of before")
+        assert [m.images for m in engine.requests[-1].messages] == [(), (), ()]
+        assert chat.session.turns[0].images == (CAT,)
+
+
+async def test_a_waiting_question_with_pictures_is_held_for_a_model_that_does_not_see(
+    tmp_path: Path,
+) -> None:
+    engine = _seeing(tmp_path)
+    async with running(engine) as (app, pilot, chat):
+        await _use(chat, pilot, SEEING.name)
+        chat.queue.add(Question("what?", (CAT,)))
+        chat.queue.hold()
+        await _use(chat, pilot, LLAMA.name)
+        app.run_line("queue go")
+        await until_shown(
+            pilot, "Not asked: llama3.2:3b does not see images.", "1 question is held"
+        )
+        assert engine.requests == []
+        await _use(chat, pilot, SEEING.name)
+        chat.go_on_asking()
+        await until(pilot, lambda: bool(engine.requests))
+        assert engine.requests[-1].messages[-1].images == (CAT.data,)

@@ -11,15 +11,17 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 
 from sollol_tui.core.asks import AskRequest
+from sollol_tui.ui.chat import sentences
 from sollol_tui.ui.chat.conversation import Ask, Conversation
 from sollol_tui.ui.chat.deeds import Deeds
 from sollol_tui.ui.chat.models import find_model
 from sollol_tui.ui.chat.queue import Question
-from sollol_tui.ui.chat.session import without_pictures
+from sollol_tui.ui.chat.session import has_pictures, without_pictures
 from sollol_tui.ui.chat.status import PICTURE
 from sollol_tui.ui.chat.talk import Talk
 from sollol_tui.ui.chat.turn import Turn
 from sollol_tui.ui.messages import Told
+from sollol_tui.ui.refused import Refused
 from sollol_tui.ui.text import Line
 from sollol_tui.ui.theme import painted
 from sollol_tui.ui.widgets.prompt import Prompt
@@ -76,6 +78,7 @@ class ChatPanel(Still, Talk):
         conversed = Conversation(ask, conversation=conversation, ascii_only=ascii_only, clock=clock)
         super().__init__(conversed, clock=clock, ascii_only=ascii_only, id=id)
         self.deeds = Deeds(self)
+        self._told_blind = ""  # the model of which it was said that it sees no earlier pictures
         self.set_reactive(ChatPanel.model, wanted_model)
 
     # What the screen asks of it
@@ -86,6 +89,7 @@ class ChatPanel(Still, Talk):
     def new_chat(self) -> None:
         """Forget the conversation and what was set for it, and begin another."""
         self.deeds.give_up()
+        self._told_blind = ""
         self.forget()
         self.conversation.clear()
         self.show_setup()
@@ -121,7 +125,9 @@ class ChatPanel(Still, Talk):
         self, question: Question, at: int | None = None, *, but: RequestChange = unchanged
     ) -> None:
         """Ask now, in the place of the turn `at` and all after it; `but` changes this request and
-        nothing else."""
+        nothing else. Raises `Refused` for pictures that the model does not see."""
+        if why := self.blind(question):
+            raise Refused(why)
         setup = self._request(question, self.model_in_use, at)
         self.conversation.begin(but(setup), question.images, at=at, setup=setup)
         self.go_on_saying()
@@ -146,7 +152,12 @@ class ChatPanel(Still, Talk):
             at=at,
         )
         choice = find_model(self.models, model)
-        return without_pictures(request) if choice and choice.sees is False else request
+        if choice is None or choice.sees is not False or not has_pictures(request):
+            return request
+        if self._told_blind != model:
+            self._told_blind = model
+            self.post_message(Told(sentences.asked_blind(model), refused=True))
+        return without_pictures(request)
 
     @on(Conversation.Ended)
     def go_on(self, event: Conversation.Ended) -> None:
@@ -162,6 +173,9 @@ class ChatPanel(Still, Talk):
         self._ask_next()
 
     def _ask_next(self) -> None:
+        if self.queue and (why := self.blind(self.queue[0])) and not self.queue.is_held:
+            self.queue.hold()
+            self.post_message(Told(why, refused=True))
         following = None if self.is_streaming else self.queue.next()
         if following is not None:
             self.ask(following)

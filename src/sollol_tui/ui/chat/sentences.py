@@ -60,6 +60,11 @@ def sees_not(model: str, choices: Sequence[ModelChoice]) -> str:
     return f"{clean(model)} does not see images. {which}"
 
 
+def asked_blind(model: str) -> str:
+    """That the pictures of earlier questions are left out."""
+    return f"{model_words(model)} does not see the images of before: it is asked without them."
+
+
 def offer(paths: Sequence[str]) -> str:
     """What is offered for pictures that were pasted as their paths."""
     names = [clean(path.rsplit("/", 1)[-1], 30) for path in paths]

@@ -224,6 +224,11 @@ class ChatSession:
         )
 
 
+def has_pictures(request: AskRequest) -> bool:
+    """Whether a picture goes with any of its questions."""
+    return any(message.images for message in request.messages)
+
+
 def without_pictures(request: AskRequest) -> AskRequest:
     """The question for a model that does not see: what was said, without the pictures."""
     blind = tuple(message._replace(images=()) for message in request.messages)
