@@ -117,3 +117,10 @@ def test_every_command_has_one_help_line_without_jargon() -> None:
         assert command.help
         assert "\n" not in command.help
         assert len(command.help) <= 70
+
+
+def test_each_word_of_an_argument_of_many_is_completed_and_none_twice() -> None:
+    assert completions("compare gpu", SNAPSHOT) == ("compare gpu-rig",)
+    assert completions("compare 10.0.0.8:11500 g", SNAPSHOT) == ("compare 10.0.0.8:11500 gpu-rig",)
+    assert "compare gpu-rig gpu-rig" not in completions("compare gpu-rig ", SNAPSHOT)
+    assert "compare last" in completions("compare la", SNAPSHOT)

@@ -27,5 +27,10 @@ class Command(NamedTuple):
     changes: bool = False  # not offered when the program may only look
 
     @property
+    def takes_many(self) -> bool:
+        """Whether each word of the argument is a choice of its own."""
+        return " …" in self.arguments
+
+    @property
     def needs_argument(self) -> bool:
         return bool(self.arguments) and not self.arguments.startswith("[")

@@ -52,8 +52,20 @@ def _arguments(text: str, snapshot: ClusterSnapshot) -> list[str]:
         head, rest = text[: len(word) + 1], text[len(word) + 1 :].lstrip()
         if command.choices and head.casefold() == f"{word} ":
             choices = command.choices(snapshot)
-            found += [f"{word} {c}" for c in choices if c.casefold().startswith(rest.casefold())]
+            before, last = _last_word(rest) if command.takes_many else ("", rest)
+            taken = before.casefold().split()
+            found += [
+                f"{word} {before}{c}"
+                for c in choices
+                if c.casefold().startswith(last.casefold()) and c.casefold() not in taken
+            ]
     return found
+
+
+def _last_word(text: str) -> tuple[str, str]:
+    """What stands before the last word, and that word."""
+    before, blank, last = text.rpartition(" ")
+    return before + blank, last
 
 
 def _checked(command: Command, words: list[str], count: int, argument: str) -> Parsed | str:
