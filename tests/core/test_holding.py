@@ -25,7 +25,13 @@ from sollol_tui.core.reports import (
     FoundCoordinator,
     RegistryReport,
 )
-from sollol_tui.core.state import BackendState, BackendStatus, ClusterSnapshot, Device
+from sollol_tui.core.state import (
+    BackendState,
+    BackendStatus,
+    ClusterSnapshot,
+    CoordinatorState,
+    Device,
+)
 from sollol_tui.core.telling import tell
 from sollol_tui.core.worker_entry import TTL_S
 
@@ -178,6 +184,17 @@ def test_what_cannot_be_used_offers_nothing(report: BackendReport) -> None:
 def test_a_backend_that_was_left_out_when_it_was_free_is_not_offered_again() -> None:
     snapshot = folded(serving(planned(ONE, left_out=(THREE,))), BackendLooked(THREE, 3.0, FREE))
     assert not snapshot.coordinators[0].offers_replan
+
+
+def test_of_several_coordinators_it_is_told_which_one_it_is() -> None:
+    other = CoordinatorState(CoordinatorUrl("http://10.0.0.9:18080"))
+    for others, words in (((), "coordinator is ready"), ((other,), "coordinator mine is ready")):
+        before = folded(serving(planned(ONE)), step(Phase.STOPPING, 2.0))
+        named = before.coordinators[0]._replace(name="mine")
+        before = before._replace(coordinators=(named, *others))
+        event = step(Phase.READY, 5.0)
+        lines = [t.text for t in tell(before, folded(before, event), event)]
+        assert any(line.startswith(words) for line in lines), lines
 
 
 def test_a_backend_that_the_settings_promise_to_another_one_is_not_offered() -> None:

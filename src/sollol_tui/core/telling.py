@@ -116,7 +116,8 @@ def _coordinators(before: ClusterSnapshot, after: ClusterSnapshot) -> Iterator[T
         if known is now.status or never_there:
             continue
         level = _COORDINATOR_LEVELS.get(now.status, "error")
-        yield Told(level, "coordinator", now.url, f"coordinator {_coordinator_words(now)}")
+        which = f"coordinator {now.name}" if len(after.coordinators) > 1 else "coordinator"
+        yield Told(level, "coordinator", now.url, f"{which} {_coordinator_words(now)}")
 
 
 def _offer_words(snapshot: ClusterSnapshot, state: CoordinatorState) -> str:
