@@ -319,3 +319,12 @@ def test_the_node_that_shall_answer_is_looked_at_too() -> None:
     assert with_target(known, NodeUrl("http://c:1")) == known
     (node,) = with_target(known, NodeUrl(A)).nodes
     assert (node.url, node.source) == (A, "flag")
+
+
+def test_a_load_is_told_with_how_long_it_took_the_last_time() -> None:
+    waits = [Waiting(0, 1, True), Waiting(0, 2, True), Waiting(1, 2, True, last_load_s=40.2)]
+    _, _, err = ask([*waits, Delta("x"), DONE])
+    assert err.splitlines()[:-1] == [
+        "waiting: the model is loaded first",
+        "waiting: 1 before this one, the model is loaded first, 40 s the last time",
+    ]

@@ -321,7 +321,8 @@ def waiting_text(event: Waiting) -> str:
         percent = f" {done.processed} %" if done is not None else ""
         return f"coordinator: {event.phase}{percent} ({units.duration(event.age_s)})"
     before = f"{event.position} before this one" if event.position else ""
-    loading = "the model is loaded first" if event.loading else ""
+    last = f", {units.span(event.last_load_s)} the last time" if event.last_load_s else ""
+    loading = f"the model is loaded first{last}" if event.loading else ""
     reasons = ", ".join(part for part in (before, loading) if part)
     return f"waiting: {reasons}" if reasons else "waiting for the first token"
 
