@@ -58,6 +58,7 @@ async def test_the_last_question_is_asked_again_in_its_own_place(tmp_path: Path)
         await pilot.press("alt+up", "r")
         await at_rest(pilot, chat, 4, engine)
         await until_shown(pilot, "Another answer.")
+        assert chat.transcript.chosen == 5  # the new one, to go on from
         assert "Answer three." not in shown(app)
         asked = engine.requests[-1]
         assert [m.content for m in asked.messages][-3:] == [

@@ -101,6 +101,7 @@ class Conversation(Script):
         self._writing = self.transcript.add_message("assistant", header)
         self._written = self.session.turns[-1]
         self.transcript.follow()
+        self.choose_if_read(2 * first + 1)
         if self.keeper is not None:
             self.keeper.began(self.session, setup or request, now_s)
         parts = self._parts_of(text, self._writing)

@@ -62,6 +62,11 @@ class Script(Widget):
         """Choose its answer, and show it."""
         self.transcript.go_to(2 * self.session.turns.index(turn) + 1)
 
+    def choose_if_read(self, number: int) -> None:
+        """Whoever reads goes on from that message: the chosen one was written anew."""
+        if self.transcript.has_focus:
+            self.transcript.choose(number)
+
     def _turn_of(self, handle: MessageHandle) -> Turn | None:
         """None when it is forgotten."""
         number = handle.number // 2
@@ -120,6 +125,7 @@ class Script(Widget):
                 case shows.ShowRestored(at):
                     self.show_from(at)
                     self.transcript.follow()
+                    self.choose_if_read(2 * at + 1)
 
     # What is wanted of a message
 

@@ -14,7 +14,7 @@ from sollol_tui.ui.screens.steady import Dialog
 from sollol_tui.ui.text import Line, fit, width
 from sollol_tui.ui.widgets.lines_pane import LinesPane
 
-ORDER = {HERE: 1, "Rows": 2, "Move": 3, "Cluster": 4, "Panes": 5, ANYWHERE: 6}
+ORDER = {HERE: 1, "Messages": 2, "Rows": 3, "Move": 4, "Cluster": 5, "Panes": 6, ANYWHERE: 7}
 """The groups, what is near first; groups of other names are those of the focused widget."""
 
 
