@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sollol_tui.core.ids import parse_backend_address, parse_coordinator_url
-from sollol_tui.core.kept_order import for_those_left, order_of_run
+from sollol_tui.core.kept_order import for_those_left, order_of_run, over_all
 from sollol_tui.core.orders import Order
 
 URL = parse_coordinator_url("127.0.0.1:18081")
@@ -33,6 +33,12 @@ def test_a_command_line_tells_all_that_a_restart_must_keep() -> None:
         True,
         2,
         ("--lora", "/m/sha256-def", "-ctk", "q8_0", "-ctv", "q8_0"),
+        or_all=True,
+    )
+    chosen = order_of_run(Order("big", (ONE, TWO)), URL, ARGV, "big:70b", (ONE, TWO))
+    assert not chosen.or_all, "somebody chose these"
+    assert over_all(order) == order._replace(
+        backends=None, tensor_split=(), gpu_layers=None, or_all=False
     )
 
 

@@ -9,14 +9,19 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 import psutil
+import pytest
 
 from sollol_tui.core.ids import BackendAddress
+from sollol_tui.core.plan import CoordinatorPlan, plan
 from sollol_tui.core.state import BackendStatus, CoordinatorState
+from sollol_tui.engine import planning
 from sollol_tui.engine.left_backends import left_backends, used_backends
 from sollol_tui.verbs.coordinator_stop import stop
 from sollol_tui.verbs.voice import Voice
+from tests import fakes
 from tests.engine.lives import Life, living
 from tests.engine.place import Place
 from tests.engine.support import until
@@ -123,6 +128,28 @@ async def test_one_whose_program_was_killed_before_it_wrote_down_which_it_is_is_
     noted.write_text(json.dumps([0, 0.0, token]))
     async with living(settings, place.state_dir) as lived:
         await lived.until_ready()
+
+
+async def test_one_that_was_found_takes_other_backends_when_its_own_do_not_suffice(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def only_over_backends(*wanted: Any, **more: Any) -> CoordinatorPlan:
+        made = plan(*wanted, **more)
+        return made if made.backends else made._replace(fits=False)
+
+    monkeypatch.setattr(planning, "plan", only_over_backends)
+    async with fakes.backend() as one, fakes.backend() as new:
+        async with living(place.settings(one.address), place.state_dir) as lived:
+            await lived.engine.start_coordinator(place.order)
+            left = await lived.until_ready()
+            lived.engine.leave_coordinator(stays=True)
+        settings = place.settings(one.address, new.address)
+        async with living(settings, place.state_dir) as lived:
+            found = await lived.until_ready()
+            assert (found.pid, found.backends) == (left.pid, (one.address,))
+            one.die()
+            again = await lived.until_ready(besides=left.pid)
+            assert again.backends == (new.address,)
 
 
 async def test_one_that_somebody_looks_after_is_left_alone(place: Place) -> None:

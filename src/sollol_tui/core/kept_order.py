@@ -36,7 +36,7 @@ def order_of_run(
         argv: the command line; where it is empty, `asked` and `model` have to do.
         model: the name that it is served under.
         backends: those that it was given. One that is lost is left out, and then the split is made
-            anew.
+            anew; where it had all that were free, so it may again when those left do not suffice.
     """
     asked = asked or Order()
     told = parse_server_argv(argv)
@@ -57,7 +57,13 @@ def order_of_run(
         gpu_layers=_whole(said, _LAYERS) if _whole(said, _LAYERS) is not None else asked.gpu_layers,
         strict=False,
         extra=_also(argv),
+        or_all=asked.backends is None,
     )
+
+
+def over_all(order: Order) -> Order:
+    """The order for all backends that are free, split anew."""
+    return order._replace(backends=None, tensor_split=(), gpu_layers=None, or_all=False)
 
 
 def for_those_left(order: Order, answering: int) -> Order:

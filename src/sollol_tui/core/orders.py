@@ -30,6 +30,7 @@ class Order(NamedTuple):
     insists: bool = False  # on this model, whatever file the settings name
     slots: int | None = None  # None: as the settings say
     extra: tuple[str, ...] = ()  # more words for the command line
+    or_all: bool = False  # where the named backends do not suffice, all that are free will do
 
 
 class Planned(NamedTuple):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sollol_tui.core.faults import Fault, FaultKind
 from sollol_tui.core.ids import BackendAddress, CoordinatorUrl, is_called, is_model_path
-from sollol_tui.core.kept_order import for_those_left
+from sollol_tui.core.kept_order import for_those_left, over_all
 from sollol_tui.core.orders import Order, Planned
 from sollol_tui.core.plan import (
     HostMemory,
@@ -59,6 +59,18 @@ class Planner:
         backends count as free, as they were before it took them. `taken` are those that another
         coordinator of ours holds or was promised.
         """
+        planned = await self._plan(order, known, ours, taken)
+        if order.or_all and planned.plan is not None and not planned.startable:
+            return await self._plan(over_all(order), known, ours, taken)
+        return planned
+
+    async def _plan(
+        self,
+        order: Order,
+        known: Sequence[BackendState],
+        ours: CoordinatorState | None,
+        taken: Mapping[BackendAddress, CoordinatorUrl],
+    ) -> Planned:
         binary = await asyncio.to_thread(self._found_binary)
         model = await asyncio.to_thread(self._model, order)
         reports = await self.probe(order.backends, known, ours, taken)
