@@ -39,6 +39,7 @@ class StillHere:
         self.logs: dict[bool, tuple[str, ...]] = {}
         self.backends: tuple[BackendAddress, ...] = ()
         self.file: ModelFile | Problem = Problem(Cause.MODEL_NOT_FOUND, "x", (), "Look again.")
+        self.files: tuple[str, ...] = ()
         self.pictures: dict[str, Image | ImageRefused] = {}
         self.started: BackendAddress | Problem = parse_backend_address("127.0.0.1:50052")
 
@@ -48,6 +49,9 @@ class StillHere:
     async def model_file(self, path: str) -> ModelFile | Problem:
         self._calls.append(("file", path))
         return self.file
+
+    async def paths(self, typed: str, endings: Sequence[str]) -> tuple[str, ...]:
+        return tuple(path for path in self.files if path.startswith(typed))
 
     async def images(self, paths: Sequence[str]) -> tuple[Image | ImageRefused, ...]:
         self._calls.append(("images", *paths))

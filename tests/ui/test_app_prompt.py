@@ -323,3 +323,22 @@ async def test_a_waiting_question_with_pictures_is_held_for_a_model_that_does_no
         chat.go_on_asking()
         await until(pilot, lambda: bool(engine.requests))
         assert engine.requests[-1].messages[-1].images == (CAT.data,)
+
+
+async def test_paths_are_completed_where_a_file_may_be_named() -> None:
+    engine = StillEngine(FULL)
+    engine.still_here.files = ("/pics/", "/pics/my cat.png", "/pics/my dog.png")
+    app = SollolApp(engine)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.dashboard.panes.chat is not None)
+        await pilot.press("6")
+        chat = app.dashboard.bring_chat()
+        await until(pilot, lambda: app.focused is chat.prompt)
+        await pilot.press(*"/image /pics/my", "tab")  # what is looked for may not be there yet
+        await until_shown(pilot, "/pics/my cat.png", "/pics/my dog.png")
+        assert app.focused is chat.prompt
+        chat.prompt.write("/image ")
+        await pilot.press(*"/pics/my")
+        await until_shown(pilot, "/pics/my cat.png")
+        await pilot.press("tab", "tab")
+        assert chat.prompt.text == "/image '/pics/my dog.png'"

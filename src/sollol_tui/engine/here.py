@@ -29,6 +29,7 @@ from sollol_tui.engine.worker import Worker
 from sollol_tui.io import blobs, log_file, runs, stores
 from sollol_tui.io.blobs import ListedModel, ModelFile
 from sollol_tui.io.images import read_image
+from sollol_tui.io.listing import paths_like
 
 SOURCE = "app"  # a source of its own: the coordinator of ours is another
 
@@ -69,6 +70,10 @@ class Here:
     async def model_file(self, path: str) -> ModelFile | Problem:
         """The model in a GGUF file of this machine, or why there is none."""
         return await asyncio.to_thread(blobs.resolve_model, path, ())
+
+    async def paths(self, typed: str, endings: Sequence[str]) -> tuple[str, ...]:
+        """The files with such an ending, and directories, that a typed path can become."""
+        return await asyncio.to_thread(paths_like, typed, endings)
 
     async def images(self, paths: Sequence[str]) -> tuple[Image | ImageRefused, ...]:
         """The pictures at these paths, or why there is none, in their order."""

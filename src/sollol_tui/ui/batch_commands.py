@@ -6,7 +6,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from sollol_tui.ui import batching, dialogs
-from sollol_tui.ui.command import Command
+from sollol_tui.ui.command import Command, Files
 from sollol_tui.ui.refused import Refused
 
 if TYPE_CHECKING:
@@ -49,4 +49,5 @@ BATCH = Command(
     "Ask a file of prompts over all nodes, or show how far that is",
     batch,
     arguments="[PROMPTS.jsonl [RESULTS.jsonl]]",
+    files=Files((".jsonl",), many=True),
 )

@@ -14,6 +14,13 @@ Run = Callable[["SollolApp", str], str | None]
 Choices = Callable[[ClusterSnapshot], tuple[str, ...]]
 
 
+class Files(NamedTuple):
+    """Files that an argument may be: their endings, and whether several can be named."""
+
+    endings: tuple[str, ...]
+    many: bool = False  # then they are written as a shell takes them
+
+
 class Command(NamedTuple):
     """One thing that can be asked for. `run` gets the app and the argument; its text is a toast."""
 
@@ -25,6 +32,7 @@ class Command(NamedTuple):
     words: tuple[str, ...] = ()  # other words for it
     choices: Choices | None = None  # what the argument may be, for completion
     changes: bool = False  # not offered when the program may only look
+    files: Files | None = None  # what its argument may be besides, for completion
 
     @property
     def takes_many(self) -> bool:

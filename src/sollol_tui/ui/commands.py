@@ -22,7 +22,7 @@ from sollol_tui.ui.arguments import (
 )
 from sollol_tui.ui.batch_commands import BATCH
 from sollol_tui.ui.chat_commands import CHAT_COMMANDS
-from sollol_tui.ui.command import Command, Run
+from sollol_tui.ui.command import Command, Files, Run
 from sollol_tui.ui.compare_commands import COMPARE_COMMANDS
 from sollol_tui.ui.coordinator_commands import COORDINATOR_COMMANDS
 from sollol_tui.ui.message_commands import MESSAGE_COMMANDS
@@ -286,6 +286,7 @@ COMMANDS: tuple[Command, ...] = (
         arguments="[NAME|FILE.gguf]",
         words=("models",),
         choices=model_choices,
+        files=Files((".gguf",)),
     ),
     *CHAT_COMMANDS,
     *PROMPT_COMMANDS,

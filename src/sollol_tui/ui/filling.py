@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import TYPE_CHECKING
 
 from textual.dom import DOMNode
@@ -33,6 +33,7 @@ from sollol_tui.ui.widgets.strip import OneLine
 if TYPE_CHECKING:
     from sollol_tui.core.statistics import Row, Stats
     from sollol_tui.ui.chat.panel import ChatPanel
+    from sollol_tui.ui.prompt_menu import FileWish
     from sollol_tui.ui.widgets.completions import Choice
 
 
@@ -90,6 +91,18 @@ class Panes:
 
         return choices_for(text, self._engine.store.snapshot)
 
+    def _paths(self, text: str) -> Awaitable[Sequence[Choice]] | None:
+        """The paths that the prompt offers, where a file may be named."""
+        from sollol_tui.ui.prompt_menu import file_wish
+
+        wish = file_wish(text)
+        return None if wish is None else self._found(wish)
+
+    async def _found(self, wish: FileWish) -> Sequence[Choice]:
+        await self._engine.first_look()  # before that there is no engine to ask
+        paths = await self._engine.here.paths(wish.typed, wish.files.endings)
+        return [wish.choice(path) for path in paths]
+
     def make_chat(self) -> ChatPanel:
         """The chat in its place. It is a fifth of the screen's cost, so it is not in the first
         frame: its modules are imported here."""
@@ -102,7 +115,7 @@ class Panes:
             ascii_only=self._ascii,
             id="chat",
         )
-        self.chat.menu.source = self._choices
+        self.chat.menu.source, self.chat.menu.slow = self._choices, self._paths
         self.chat.name_of = lambda url: target_words(self._engine.store.snapshot, url)
         self.chat.conversation.ask_parallel = self._engine.ask_parallel
         self.chat.conversation.wish = self._wish

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sollol_tui.core.ids import COORDINATOR_PORT, OLLAMA_PORT, short_name
 from sollol_tui.core.state import ClusterSnapshot, Mode
 from sollol_tui.ui.arguments import find_target, node_choices
-from sollol_tui.ui.command import Command
+from sollol_tui.ui.command import Command, Files
 from sollol_tui.ui.refused import Refused
 from sollol_tui.ui.text import clean
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sollol_tui.ui.app import SollolApp
     from sollol_tui.ui.chat.panel import ChatPanel
 
+IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".gif")
 AUTO = ("auto", "any", "default")
 NONE = ("none", "drop", "clear")
 
@@ -187,6 +188,7 @@ PROMPT_COMMANDS: tuple[Command, ...] = (
         arguments="[PATH…|none]",
         words=("images", "add image"),
         choices=_image_choices,
+        files=Files(IMAGE_ENDINGS, many=True),
     ),
     Command(
         "queue",

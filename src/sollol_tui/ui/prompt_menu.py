@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
+import shlex
+from typing import NamedTuple
+
 from sollol_tui.core.state import ClusterSnapshot
-from sollol_tui.ui.command import Command
+from sollol_tui.ui.command import Command, Files
 from sollol_tui.ui.command_line import completions, parse
 from sollol_tui.ui.commands import BY_WORD
 from sollol_tui.ui.widgets.completions import Choice
 
 SIGNS = ("/", ":")
+_PLAIN = re.compile(r"[\w@%+=:,./~-]+")
+_PATH_STARTS = ("/", "~", "./", "../")
 FIRST = ("model", "node", "mode", "image", "system", "set", "new", "sessions", "retry", "queue")
 """What a chat is about comes first."""
 
@@ -32,6 +38,54 @@ def _is_best(line: str, lines: list[str]) -> bool:
     """Whether it is no other word for a command whose own name is among the lines."""
     command = BY_WORD.get(line)
     return command is None or command.name == line or command.name not in lines
+
+
+class FileWish(NamedTuple):
+    """A path that is being typed: what stands before it in the line, and how it goes on."""
+
+    head: str
+    typed: str
+    files: Files
+
+    def choice(self, path: str) -> Choice:
+        """The line with this path in it."""
+        is_plain = not self.files.many or _PLAIN.fullmatch(path)
+        written = path if is_plain else shlex.quote(path)
+        return Choice(f"{self.head}{written}", path, goes_on=path.endswith("/"))
+
+
+def file_wish(text: str) -> FileWish | None:
+    """The path at the end of a command line, where its command takes files."""
+    sign, line = text[:1], text[1:]
+    parsed = parse(line) if sign in SIGNS and " " in line.lstrip() else ""
+    if isinstance(parsed, str) or parsed.command.files is None:
+        return None
+    files = parsed.command.files
+    argument = parsed.argument if not text.endswith(" ") else f"{parsed.argument} ".lstrip()
+    start, typed = last_word(argument) if files.many else (0, argument)
+    if not typed.startswith(_PATH_STARTS):
+        return None
+    return FileWish(text[: len(text) - len(argument) + start], typed, files)
+
+
+def last_word(text: str) -> tuple[int, str]:
+    """Where the last word of a line begins as a shell parts it, and what it says; quotes need not
+    be closed."""
+    start, word, quote, is_escaped = 0, "", "", False
+    for at, char in enumerate(text):
+        if is_escaped:
+            word, is_escaped = word + char, False
+        elif char == "\\" and quote != "'":
+            is_escaped = True
+        elif quote:
+            quote, word = ("", word) if char == quote else (quote, word + char)
+        elif char in "'\"":
+            quote = char
+        elif char == " ":
+            start, word = at + 1, ""
+        else:
+            word += char
+    return start, word
 
 
 def _rank(line: str, typed: str) -> tuple[bool, int]:

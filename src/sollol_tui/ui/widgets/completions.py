@@ -3,7 +3,7 @@ but what was said."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 from textual.content import Content
@@ -35,7 +35,7 @@ class Completions(Static):
     Args:
         offers: what is offered for pictures that were pasted: their names, or nothing.
 
-    `source` gives the choices for a text, best first.
+    `source` gives the choices for a text, best first; `slow` those that take a while, or None.
     """
 
     def __init__(
@@ -48,12 +48,19 @@ class Completions(Static):
         super().__init__("", markup=False, id=id)
         self.source: Callable[[str], Sequence[Choice]] = lambda _: ()
         self._offers = offers
+        self.slow: Callable[[str], Awaitable[Sequence[Choice]] | None] = lambda _: None
         self._looks = Looks(self, ascii_only=ascii_only)
         self._choices: tuple[Choice, ...] = ()
         self._chosen = -1
+        self._text = ""  # what the choices are for
         self.display = False
 
     # What the prompt asks of it
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether it says something about what is typed."""
+        return bool(self._choices)
 
     @property
     def is_open(self) -> bool:
@@ -62,7 +69,16 @@ class Completions(Static):
 
     def typed(self, text: str) -> None:
         """The text has changed."""
+        self._text = text
         self._show_all(self.source(text) if text else ())
+        if text and (later := self.slow(text)) is not None:
+            self.run_worker(self._add(text, later), group="menu", exclusive=True)
+
+    async def _add(self, text: str, later: Awaitable[Sequence[Choice]]) -> None:
+        """Show what was found meanwhile, if it is still wanted."""
+        found = await later
+        if found and self._text == text and self._chosen < 0:
+            self._show_all([*self._choices, *found])
 
     def offer(self, text: str, pasted: str, paths: tuple[str, ...]) -> None:
         """Pictures were pasted as their paths: offer them as pictures."""
@@ -88,6 +104,7 @@ class Completions(Static):
         return Taken(choice.text, choice.paths)
 
     def close(self) -> None:
+        self._text = ""
         self._show_all(())
 
     # On the screen

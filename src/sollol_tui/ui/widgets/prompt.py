@@ -15,6 +15,7 @@ from sollol_tui.ui.widgets.prompt_parts import Recall, Waiting
 WRITING = Binding.Group("Writing")
 _SEND, _NEW_LINE = ("enter",), ("ctrl+j", "shift+enter")
 _MENU = {"tab": 1, "down": 1, "shift+tab": -1, "up": -1, "escape": 0}
+_TABS = ("tab", "shift+tab")
 _CHANGING = {"ctrl+up": -1, "ctrl+down": 1, "escape": 0}
 _SIGNS = ("/", ":")
 """What begins a command. Doubled it is text: `//etc` asks about /etc."""
@@ -114,9 +115,11 @@ class Prompt(MenuArea):
     def _chose(self, key: str) -> bool:
         """Whether the key was for the menu."""
         menu = self.menu
-        if menu is None or not menu.is_open or key not in _MENU:
+        if menu is None or not menu.is_shown or key not in _MENU:
             return False
         by = _MENU[key]
+        if by and not menu.is_open:  # what it shows is no choice: Tab leads nowhere else meanwhile
+            return key in _TABS
         if not by:
             menu.close()
         elif (taken := menu.step(by)) is not None:

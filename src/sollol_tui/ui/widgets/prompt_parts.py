@@ -20,6 +20,9 @@ class Menu(Protocol):
     """Choices for what is being typed. Called in the order of the keys."""
 
     @property
+    def is_shown(self) -> bool: ...
+
+    @property
     def is_open(self) -> bool: ...
 
     def typed(self, text: str) -> None: ...
