@@ -265,6 +265,11 @@ async def run(lab: Lab, rounds: int, directory: Path) -> None:
             if measured:
                 show(kind, measured)
         bench.rest()
+        print(
+            f"{'':36} aims: shown ≤ {SHOWN_AIM_S:.0f} s, serving ≤ load + {SERVING_AIM_S:.0f} s",
+            end="",
+        )
+        print("; what only stops is first noticed by its limit")
         others = f", by their status: {bench.deaths}" if bench.deaths else ""
         print(f"backends that ended besides those that were killed: {len(bench.deaths)}{others}")
 

@@ -286,7 +286,8 @@ def test_memory_is_a_better_cause_than_the_model_that_failed_to_load() -> None:
     ],
 )
 def test_an_end_without_a_known_line(code: int, cause: Cause, words: str) -> None:
-    problem = diagnose(code, [STARTED, "something new"], CONTEXT)
+    told = 'cmd_child_to_router:state:{"state":"ready"}'  # which is for no person
+    problem = diagnose(code, [STARTED, "something new", told], CONTEXT)
     assert (problem.cause, problem.subject) == (cause, "127.0.0.1:18080")
     lines = ("srv  llama_server: initializing ...", "something new")
     from_outside = code in {-9, -15, 0}  # then the log's last lines are harmless

@@ -153,8 +153,9 @@ def test_an_unknown_type_reaches_to_the_next_tensor() -> None:
     ("data", "reason"),
     [
         (b"", "is empty"),
-        (b"hello, world", "is no GGUF file: it begins with b'hell'"),
-        (b"GG", "is no GGUF file: it begins with b'GG'"),
+        (b"hello, world", 'is no GGUF file: it begins with "hell"'),
+        (b"GG", 'is no GGUF file: it begins with "GG"'),
+        (b"\x00\x1b[m\n", "is no GGUF file: it begins with 00 1b 5b 6d"),
         (b"GGUF", "ends in the middle of its header"),
         (b"FUGG" + bytes(40), "is a big-endian GGUF file"),
         (b"GGUF" + struct.pack(">I", 3) + bytes(40), "is a big-endian GGUF file"),

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from sollol_tui.core.lifecycle import Phase
-from sollol_tui.core.llama_log import parse_line
+from sollol_tui.core.llama_log import FOR_THE_STARTER, parse_line
 from sollol_tui.core.problems import Cause, Problem
 
 MAX_EVIDENCE = 6
@@ -218,7 +218,8 @@ def diagnose(exit_code: int | None, tail: Sequence[str], context: Context = NO_C
     the last raw lines of stdout and stderr together, oldest first. A process that was taken over
     has no exit code for us: then the context says that it ended.
     """
-    lines = [text for text in (parse_line(raw).text.strip() for raw in tail) if text]
+    said = (parse_line(raw).text.strip() for raw in tail if not raw.startswith(FOR_THE_STARTER))
+    lines = [text for text in said if text]
     if exit_code is None and not context.ended:
         return _silent(lines, context)
     for rule in _RULES:

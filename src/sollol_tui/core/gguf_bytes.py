@@ -87,7 +87,7 @@ def _check_magic(data: Buffer) -> int:
     if magic == b"FUGG":
         raise GgufError("is a big-endian GGUF file")
     if magic != b"GGUF":
-        raise GgufError(f"is no GGUF file: it begins with {magic!r}")
+        raise GgufError(f"is no GGUF file: it begins with {_shown(magic)}")
     if len(data) < 24:
         raise GgufError("ends in the middle of its header")
     (version,) = _U32.unpack_from(data, 4)
@@ -212,3 +212,9 @@ def _tensor_bytes(kind: int, row: int, elements: int) -> int | None:
     if row % block:
         raise GgufError(f"has a {name} tensor with rows of {row}")
     return elements // block * block_bytes
+
+
+def _shown(data: bytes) -> str:
+    """Some bytes for people: as letters where they are some, else as numbers."""
+    text = data.decode("latin-1")
+    return f'"{text}"' if text.isascii() and text.isprintable() else data.hex(" ")

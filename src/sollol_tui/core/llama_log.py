@@ -22,7 +22,9 @@ _MAX_LAYERS = 4096
 
 _PREFIX = re.compile(r"(\d+)\.(\d\d)\.(\d{3})\.(\d{3}) ([DIWE]) (.*)$", re.DOTALL)
 _LEVELS = {"D": "debug", "I": "info", "W": "warn", "E": "error"}
-_STATE = "cmd_child_to_router:state:"
+FOR_THE_STARTER = "cmd_child_to_router:"
+"""What begins a line that llama-server tells the program that started it, and no person."""
+_STATE = f"{FOR_THE_STARTER}state:"
 _BUFFER = re.compile(
     r"(\S+)\s+(?:DSV4 \S+ )?(model|KV|RS|compute|state|LoRA) buffer size =\s*([\d.]+) MiB"
 )

@@ -7,14 +7,13 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import Protocol
 
-from sollol_tui.core.llama_log import parse_line
+from sollol_tui.core.llama_log import FOR_THE_STARTER, parse_line
 from sollol_tui.ui.text import Line, clean
 from sollol_tui.ui.widgets.event_log import LogLine
 
 _STYLES = {"error": "bad", "warn": "warn", "debug": "muted"}
 _FAULTS = ("error", "warn")
 _LETTERS = 2000
-_FOR_US = "cmd_child_to_router:"  # what llama-server tells the program that started it
 AT_ONCE = 1500
 """Lines taken at a time: a flood is shown by its end, and keys still answer."""
 
@@ -79,7 +78,7 @@ def _words(entry: LogLine) -> str:
 
 def _entry(line: str, number: int) -> LogLine | None:
     at_s, level, text, _ = parse_line(line)
-    if not text.strip() or line.startswith(_FOR_US):
+    if not text.strip() or line.startswith(FOR_THE_STARTER):
         return None
     moment = f"{at_s:9.2f} " if at_s is not None else " " * 10
     shown: Line = ((moment, "muted"), (clean(text.rstrip(), _LETTERS), _STYLES.get(level, "")))
