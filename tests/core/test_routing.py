@@ -16,6 +16,7 @@ from sollol_tui.core.faults import Fault, FaultKind
 from sollol_tui.core.ids import CoordinatorUrl, NodeUrl
 from sollol_tui.core.model_size import size_in_name
 from sollol_tui.core.records import Measured, after_answer, after_failure
+from sollol_tui.core.route_words import NOBODY_HAS_IT
 from sollol_tui.core.routing import Circumstances, choose, within_load_guard
 from sollol_tui.core.state import (
     ClusterSnapshot,
@@ -126,7 +127,7 @@ def test_every_rejection_has_its_reason(changes: dict[str, object], words: str) 
     decision = decide(node("a", **changes))
     assert decision.target is None
     assert words in rejection(decision, "a")
-    assert words in decision.reason
+    assert words in decision.reason or decision.reason == NOBODY_HAS_IT
 
 
 def test_mode_both_goes_by_size_from_metadata() -> None:
@@ -158,7 +159,7 @@ def test_without_a_coordinator_mode_model_falls_back_to_a_node_and_says_so() -> 
         node("a"), mode=Mode.MODEL, coordinators=(stopped,), request=ask("llama3:70b")
     )
     assert decision.kind == "node"
-    assert "no coordinator can (stopped)" in decision.reason
+    assert "no coordinator can take it;" in decision.reason
 
 
 def test_who_stands_in_for_whom_is_a_sentence_of_its_own() -> None:
@@ -213,6 +214,9 @@ def test_a_target_that_was_asked_for_is_the_only_one() -> None:
     decision = decide(node("a"), node("b", drained=True), request=ask(target="http://b:11434"))
     assert decision.name == "b"
     assert rejection(decision, "a") == "another target was asked for"
+    away = node("b", status=NodeStatus.DOWN)
+    decision = decide(node("a"), away, request=ask(target="http://b:11434"))
+    assert decision.reason == "nothing can take it (b: down)", "and of the others nothing"
 
 
 def test_a_conversation_stays_while_the_load_allows() -> None:
@@ -233,6 +237,9 @@ def test_targets_that_failed_this_request_are_not_tried_again() -> None:
 
 def test_nothing_known_is_said() -> None:
     assert decide().reason == "no node and no coordinator is known"
+    assert decide(node("a", models=())).reason == NOBODY_HAS_IT
+    nobody = decide(node("a", models=()), mode=Mode.BOTH, coordinators=(coordinator(),))
+    assert nobody.reason.endswith("coordinator c: serves llama3:70b)")
 
 
 def test_equal_nodes_share_a_thousand_requests_within_ten_percent() -> None:

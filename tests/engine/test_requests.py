@@ -252,7 +252,7 @@ async def test_nothing_that_has_the_model_is_said_with_every_reason() -> None:
         events = await asked(engine, question("unheard-of:1b"))
         (failed,) = events
         assert isinstance(failed, Failed)
-        assert "does not have the model" in str(failed.fault)
+        assert "nobody has this model" in str(failed.fault)
         assert failed.tries == 0
 
 

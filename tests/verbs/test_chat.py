@@ -30,6 +30,7 @@ from sollol_tui.core.asks import (
 )
 from sollol_tui.core.faults import Fault, FaultKind
 from sollol_tui.core.ids import CoordinatorUrl, NodeUrl
+from sollol_tui.core.route_words import NOBODY_HAS_IT
 from sollol_tui.core.settings import CoordinatorSetting, Settings
 from sollol_tui.core.state import (
     ClusterSnapshot,
@@ -224,6 +225,13 @@ def test_when_nobody_can_answer_each_reason_is_said() -> None:
     assert err == (
         "nobody can answer: no node has m; a: down; b: has no such model\nsollol-tui: not found\n"
     )
+
+
+def test_a_model_that_nobody_has_is_said_with_what_to_do_next() -> None:
+    _, _, err = ask([Failed(Fault(FaultKind.NOT_FOUND, NOBODY_HAS_IT), None, 0)])
+    assert err == f"sollol-tui: {NOBODY_HAS_IT}; chat without -m lists the models\n"
+    _, _, err = ask([Failed(Fault(FaultKind.NOT_FOUND, "nothing can take it (a: down)"), None, 0)])
+    assert err == "sollol-tui: nothing can take it (a: down)\n"
 
 
 def test_json_is_one_event_a_line_and_the_deltas_joined_are_the_answer() -> None:

@@ -10,8 +10,11 @@ from sollol_tui.core.asks import Candidate
 Kind = Literal["node", "coordinator"]
 
 # Refusals that tell how the cluster is made, or what a person wants; the others tell of trouble.
+NO_MODEL = "does not have the model"
+NOBODY_HAS_IT = "nobody has this model"
+NOT_ASKED_FOR = "another target was asked for"
 _NO_TROUBLE = (
-    "does not have",
+    NO_MODEL,
     "serves ",
     "cloud model",
     "cannot chat",
@@ -54,16 +57,19 @@ def _only_words(best: Candidate, rejected: list[Candidate]) -> str:
     others = [c for c in rejected if c.kind == best.kind]
     if best.kind == "coordinator":
         return "it serves the model" if not others else "the one that serves the model"
-    if others and all(c.rejected == "does not have the model" for c in others):
+    if others and all(c.rejected == NO_MODEL for c in others):
         return "the only node that has the model"
     return "the only node that can take it" if others else "the only node"
 
 
 def _fallback_words(rejected: list[Candidate], first: Kind) -> str:
+    """Why not the kind that comes first; in short where `stand_in_words` tells more."""
     refusals = [c.rejected for c in rejected if c.kind == first and c.rejected]
     if not refusals:
         return f"no {first} is known"
-    return f"no {first} can ({refusals[0]})"
+    if any(_lacks_nothing(refusal) for refusal in refusals):
+        return f"no {first} can take it"
+    return f"no {first} can take it ({refusals[0]})"
 
 
 def stand_in_words(best: Candidate, rejected: list[Candidate], first: Kind) -> str:
@@ -113,8 +119,12 @@ _GAINS = {
 
 
 def _nothing(rejected: list[Candidate]) -> str:
+    """Each with its refusal; of those that were not asked for nothing is said."""
     if not rejected:
         return "no node and no coordinator is known"
-    shown = "; ".join(f"{c.name}: {c.rejected}" for c in rejected[:4])
-    more = f"; and {len(rejected) - 4} more" if len(rejected) > 4 else ""
+    if all((c.rejected or "") == NO_MODEL for c in rejected):
+        return NOBODY_HAS_IT
+    asked = [c for c in rejected if c.rejected != NOT_ASKED_FOR] or rejected
+    shown = "; ".join(f"{c.name}: {c.rejected}" for c in asked[:4])
+    more = f"; and {len(asked) - 4} more" if len(asked) > 4 else ""
     return f"nothing can take it ({shown}{more})"

@@ -22,7 +22,7 @@ from sollol_tui.core.model_index import key_of
 from sollol_tui.core.model_size import Found, models_on_nodes, size_of
 from sollol_tui.core.patience import reloads
 from sollol_tui.core.records import Measured, failure_cost_s, is_fresh
-from sollol_tui.core.route_words import Kind, reason_words, stand_in_words
+from sollol_tui.core.route_words import NO_MODEL, NOT_ASKED_FOR, Kind, reason_words, stand_in_words
 from sollol_tui.core.state import (
     ClusterSnapshot,
     CoordinatorState,
@@ -172,7 +172,7 @@ def _node_refusal(
     if node.url in now.excluded:
         return now.excluded[node.url]
     if request.target is not None and request.target != node.url:
-        return "another target was asked for"
+        return NOT_ASKED_FOR
     if node.status is not NodeStatus.UP:
         return f"{node.status}" + (f": {node.fault}" if node.fault else "")
     if node.drained and request.target is None:
@@ -188,7 +188,7 @@ def _has_images(request: AskRequest) -> bool:
 
 def _model_refusal(model: NodeModel | None, has_images: bool) -> str | None:
     if model is None:
-        return "does not have the model"
+        return NO_MODEL
     if model.remote_host:
         return "cloud model: its weights are not here"
     if model.capabilities and "completion" not in model.capabilities:
@@ -211,7 +211,7 @@ def _coordinator_refusal(
     if coordinator.url in now.excluded:
         return now.excluded[coordinator.url]
     if request.target is not None and request.target != coordinator.url:
-        return "another target was asked for"
+        return NOT_ASKED_FOR
     if request.target is None and mode in {Mode.TASK, Mode.OFF}:
         return f"mode {mode} uses the Ollama nodes"
     if coordinator.status is not CoordinatorStatus.READY:

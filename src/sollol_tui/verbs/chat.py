@@ -31,6 +31,7 @@ from sollol_tui.core.faults import Fault, FaultKind
 from sollol_tui.core.ids import NodeUrl
 from sollol_tui.core.lifecycle import Phase
 from sollol_tui.core.plain import plain_block, plain_line
+from sollol_tui.core.route_words import NOBODY_HAS_IT
 from sollol_tui.core.settings import NodeSetting, Settings
 from sollol_tui.core.state import ClusterSnapshot
 from sollol_tui.verbs.pictures import blindness
@@ -356,4 +357,8 @@ def failed_text(event: Failed) -> str:
     """What went wrong, where, and whether something came."""
     where = f" at {event.target}" if event.target else ""
     kept = " (the answer is not whole)" if event.kept_chars else ""
-    return f"sollol-tui: {event.fault}{where}{kept}"
+    fault = event.fault
+    if fault.kind is FaultKind.NOT_FOUND and not event.tries and fault.detail:
+        next_step = "; chat without -m lists the models" if fault.detail == NOBODY_HAS_IT else ""
+        return f"sollol-tui: {fault.detail}{next_step}"
+    return f"sollol-tui: {fault}{where}{kept}"
