@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter
-from collections.abc import Mapping
 from itertools import pairwise
 
 import pytest
@@ -144,7 +143,7 @@ def decide(request: AskRequest, now: Circumstances) -> RouteDecision:
     return choose(request, now, "r1.1")
 
 
-MANY = settings(max_examples=400, deadline=None)
+MANY = settings(max_examples=120, deadline=None)
 
 
 @MANY
@@ -249,21 +248,15 @@ def test_a_conversation_stays_only_inside_the_load_guard_and_its_bonus_is_bounde
     request: AskRequest, now: Circumstances
 ) -> None:
     decision = decide(request, now)
-    could = {c.target: c for c in decision.candidates if c.rejected is None}
-    places: Mapping[str, NodeState | CoordinatorState] = {
-        **{n.url: n for n in now.snapshot.nodes},
-        **{c.url: c for c in now.snapshot.coordinators},
+    could = {c.target: dict(c.parts) for c in decision.candidates if c.rejected is None}
+    load = {n.url: n.in_flight for n in now.snapshot.nodes} | {
+        c.url: max(c.in_flight, (c.slots_busy or 0) + (c.deferred or 0))
+        for c in now.snapshot.coordinators
     }
-    for target, candidate in could.items():
-        bonus = dict(candidate.parts).get("same conversation")
-        assert bonus in (None, AFFINITY_S)
-        if bonus is None:
-            continue
-        assert target == now.affinity
-        least = min(places[t].in_flight for t in could if t in places)
-        if candidate.kind == "node":
-            assert places[target].in_flight <= 1.5 * max(least, places[target].in_flight) + 1
-            assert within_load_guard(places[target].in_flight, places[target].in_flight)
+    least = min((load[target] for target in could), default=0)
+    for target, parts in could.items():
+        stays = target == now.affinity and within_load_guard(load[target], least)
+        assert parts.get("same conversation") == (AFFINITY_S if stays else None)
 
 
 @given(st.integers(0, 200), st.integers(0, 200))
