@@ -224,7 +224,7 @@ MESSAGE_COMMANDS: tuple[Command, ...] = (
     Command(
         "retry",
         "Retry",
-        "Ask the question again; elsewhere, or of one node",
+        "Ask the question again",
         retry,
         arguments="[elsewhere|NODE]",
         words=("regenerate",),
@@ -233,25 +233,25 @@ MESSAGE_COMMANDS: tuple[Command, ...] = (
     Command(
         ELSEWHERE,
         "Elsewhere",
-        "Ask the question again of somebody else, from a list",
+        "Ask somebody else, from a list",
         retry_elsewhere,
     ),
     Command(
         "continue",
         "Continue",
-        "Go on with an answer that was stopped, cut or too long",
+        "Go on with an answer that was stopped or cut",
         go_on,
     ),
     Command(
         "again",
         "Again",
-        "Go on with an answer that is not whole, or ask it again",
+        "Go on with the last answer, or ask it again",
         again,
     ),
     Command(
         "edit",
         "Edit",
-        "Change the question: sending it replaces what was there",
+        "Change the question, and ask it in its place",
         edit,
     ),
     Command(
@@ -263,13 +263,13 @@ MESSAGE_COMMANDS: tuple[Command, ...] = (
     Command(
         "event",
         "Event",
-        "Go to the answer's routing decision in the events",
+        "Go to its routing decision in the events",
         to_event,
     ),
     Command(
         "answer",
         "Answer",
-        "Go to the answer that the routing decision was for",
+        "Go to the answer of this routing decision",
         to_answer,
     ),
 )

@@ -18,7 +18,7 @@ MESSAGE_LOOKS = [
         "ask_decision",
         "Why there",
         id="transcript.decision",
-        tooltip="Who answered and why, at each seam, too",
+        tooltip="Who answered and why, at each seam",
     ),
     Binding("y", "copy_text", "Copy", id="transcript.copy", tooltip="Copy the message"),
     Binding("Y", "copy_code", "Copy code", id="transcript.code", tooltip="Copy its next code"),
@@ -27,7 +27,7 @@ MESSAGE_LOOKS = [
         "toggle_thought",
         "Thought",
         id="transcript.thought",
-        tooltip="Open or close what was thought before the answer",
+        tooltip="Open or close what was thought",
     ),
 ]
 """Keys that change nothing."""
