@@ -283,7 +283,7 @@ async def _start_backend(app: SollolApp) -> None:
     await app.engine.first_look()
     started = await app.engine.here.start_backend()
     if isinstance(started, str):
-        app.tell(f"An RPC backend serves at {started}; it ends with what needs it.")
+        app.tell(f"An RPC backend serves at {started}, for as long as it is needed.")
     else:
         app.tell(f"{started.sentence} {started.next}", refused=True)
 

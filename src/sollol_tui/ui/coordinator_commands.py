@@ -78,7 +78,7 @@ COORDINATOR_COMMANDS: tuple[Command, ...] = (
     Command(
         "rpc start",
         "Start a backend",
-        "Start an RPC backend on this machine; it ends with what needs it",
+        "Start an RPC backend on this machine, for as long as it is needed",
         coordination.start_backend,
         changes=True,
     ),
