@@ -295,8 +295,9 @@ def _add_coordinator(verbs: Any, said: list[Statement]) -> None:
         verbs,
         "coordinator",
         "plan a split model, run it, look at it, stop it",
-        "One model over RPC backends: llama.cpp's llama-server, on the first coordinator\n"
-        "of the settings that lies on this machine, else on 127.0.0.1:18080.",
+        "One model over RPC backends: llama.cpp's llama-server, at --coordinator URL, else\n"
+        "where the settings want the model, else on the first coordinator of the settings\n"
+        "that lies on this machine, else on 127.0.0.1:18080.",
     )
     kinds = parser.add_subparsers(
         dest="what", metavar="WHAT", required=True, title="what", parser_class=Parser
