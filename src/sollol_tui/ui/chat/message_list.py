@@ -14,4 +14,8 @@ from sollol_tui.ui.widgets.transcript import MESSAGE_LOOKS, Transcript
 class MessageList(Transcript, inherit_bindings=False):
     """What was said, as a list: its messages are asked again, continued, changed, deleted."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [*MESSAGE_KEYS, *MESSAGE_LOOKS, *moves(first="home")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *MESSAGE_KEYS,
+        *MESSAGE_LOOKS,
+        *moves("home", "message"),
+    ]

@@ -246,7 +246,7 @@ class ChatPanel(Still, Talk):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action == "read":
-            return bool(self.session.turns)
+            return bool(self.session.turns) and not self.transcript.has_focus
         if action != "stop":
             return True
         return self.is_streaming or bool(self.queue) or self.deeds.editing is not None

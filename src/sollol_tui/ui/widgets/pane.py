@@ -45,15 +45,15 @@ def _move(keys: str, action: str, name: str, tooltip: str) -> Binding:
     )
 
 
-def moves(first: str = "home,g") -> list[BindingType]:
-    """The keys that scroll a pane; `first` are those to its first line."""
+def moves(first: str = "home,g", what: str = "line") -> list[BindingType]:
+    """The keys that move in a pane; `first` are those to its first line, `what` are its steps."""
     return [
-        _move("up,k", "move(-1)", "up", "One line up"),
-        _move("down,j", "move(1)", "down", "One line down"),
+        _move("up,k", "move(-1)", "up", f"One {what} up"),
+        _move("down,j", "move(1)", "down", f"One {what} down"),
         _move("pageup", "page(-1)", "page-up", "One page up"),
         _move("pagedown", "page(1)", "page-down", "One page down"),
-        _move(first, f"move({-_FAR})", "first", "To the first line"),
-        _move("end,G", f"move({_FAR})", "last", "To the last line"),
+        _move(first, f"move({-_FAR})", "first", f"To the first {what}"),
+        _move("end,G", f"move({_FAR})", "last", f"To the last {what}"),
     ]
 
 
