@@ -342,3 +342,17 @@ async def test_paths_are_completed_where_a_file_may_be_named() -> None:
         await until_shown(pilot, "/pics/my cat.png")
         await pilot.press("tab", "tab")
         assert chat.prompt.text == "/image '/pics/my dog.png'"
+
+
+async def test_a_question_with_pictures_is_not_asked_again_of_a_model_that_does_not_see(
+    tmp_path: Path,
+) -> None:
+    engine = _seeing(tmp_path)
+    async with running(engine) as (app, pilot, chat):
+        await _use(chat, pilot, SEEING.name)
+        chat.attach((CAT,))
+        await ask(pilot, chat, "what?")
+        await _use(chat, pilot, LLAMA.name)
+        app.run_line("retry")
+        await until_shown(pilot, "Not asked: llama3.2:3b does not see images.")
+        assert len(engine.requests) == 1
