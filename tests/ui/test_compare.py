@@ -139,7 +139,10 @@ def test_the_best_of_each_figure_is_marked_and_only_of_whole_answers() -> None:
         (Target("c"), turn(Delta("So"), Failed(Fault(FaultKind.CUT, "[/x]"), RIG, 2, 1))),
     ]
     lines = summary(answers, 80)
-    assert [plain(line).split("  TTFT")[0].strip() for line in lines[:2]] == ["1 a", "2 b on gpu-rig"]
+    assert [plain(line).split("  TTFT")[0].strip() for line in lines[:2]] == [
+        "1 a",
+        "2 b on gpu-rig",
+    ]
     best = [[text.strip() for text, look in line if "good" in look] for line in lines]
     assert best == [["0.20 s"], ["60.0 tok/s", "4.00 s"], []]
     assert "▲ incomplete: " in plain(lines[2])
