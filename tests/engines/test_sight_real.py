@@ -1,0 +1,61 @@
+"""Real servers say whether their model sees, and how large the context is that it is loaded with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import NamedTuple
+
+import pytest
+
+from sollol_tui.core.asks import AskRequest, ChatMessage, ChatOptions, Failed, Finished
+from sollol_tui.core.state import Mode
+from tests.engine.support import running, settings_for
+
+from .lab import Lab
+from .servers import Coordinator, OllamaNode, free_port, make_store
+
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.timeout(240),
+    pytest.mark.xdist_group("engine"),
+]
+
+MODEL, SERVED, HOST = "smol:135m", "smol-served", "127.0.0.7"
+PICTURE = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAAB"
+CONTEXT = 2048
+
+
+class Servers(NamedTuple):
+    node: OllamaNode
+    coordinator: Coordinator
+
+
+@pytest.fixture(scope="module")
+def servers(ollama_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    store = make_store(tmp_path_factory.mktemp("store"), {MODEL: ollama_lab.model_small})
+    serve = Coordinator(ollama_lab, ollama_lab.model_small, [], extra_args=["--alias", SERVED])
+    with ExitStack() as stack:
+        node = stack.enter_context(OllamaNode(ollama_lab, store, HOST, free_port(HOST)))
+        yield Servers(node, stack.enter_context(serve))
+
+
+async def test_who_sees_and_how_large_a_context_is_are_told_by_the_servers(
+    servers: Servers,
+) -> None:
+    settings = settings_for((servers.node.url,), (servers.coordinator.url,), timeout_s=5.0)
+    async with running(settings) as engine:
+        assert await engine.sees(MODEL) is False
+        assert await engine.sees(SERVED) is False
+        assert await engine.sees("nobody:has-it") is None
+        for model, mode in ((MODEL, Mode.TASK), (SERVED, Mode.MODEL)):
+            question = AskRequest(model, (ChatMessage("user", "Say hi."),), mode=mode)
+            request = question._replace(options=ChatOptions(max_tokens=4))
+            finished = [event async for event in engine.ask(request)][-1]
+            assert isinstance(finished, Finished)
+            assert finished.usage.context_tokens == CONTEXT
+            seen = request._replace(messages=(ChatMessage("user", "What is it?", (PICTURE,)),))
+            failed = [event async for event in engine.ask(seen)][-1]
+            assert isinstance(failed, Failed)
+            assert "does not see images" in failed.fault.detail
+        assert engine.ledger.last_load_s(servers.node.url, MODEL)  # it was cold
