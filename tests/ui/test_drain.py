@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 import pytest
 from textual.pilot import Pilot
 
-from sollol_tui.core.asks import AskRequest
 from sollol_tui.core.events import RequestClaimed, RequestEnded
 from sollol_tui.core.settings import Settings
 from sollol_tui.core.state import ClusterSnapshot
@@ -131,14 +130,6 @@ def test_only_what_makes_sense_is_offered_for_completion() -> None:
     snapshot = FULL._replace(nodes=(rig._replace(drained=True), *others))
     assert drained_choices(snapshot) == ("gpu-rig",)
     assert undrained_choices(snapshot) == ("nas", "spark")
-
-
-def test_the_score_on_the_screen_is_the_one_that_decides() -> None:
-    """The detail asks for a decision in the way a request does."""
-    engine = StillEngine(FULL)
-    shown_score = engine.weigh(LLAMA.name)
-    assert shown_score.candidates == engine.weigh(LLAMA.name).candidates
-    assert AskRequest(LLAMA.name, ()).mode is None  # the mode in force decides
 
 
 async def test_the_key_is_offered_as_soon_as_there_is_a_node() -> None:
