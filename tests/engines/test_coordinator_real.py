@@ -82,7 +82,7 @@ pytestmark = [
 
 MIB = 1 << 20
 ROUNDS = 50
-LIVES, ACTS = 4, 6
+LIVES, ACTS = 3, 6
 ON_THE_WAY = (Phase.STARTING, Phase.CONNECTING, Phase.LOADING, Phase.WARMING)
 SEED = 20_261_125
 
