@@ -80,7 +80,7 @@ def test_with_room_the_two_paths_stand_side_by_side_lately_and_over_all() -> Non
     assert said(view(), 77, 13)[1:13] == [
         "                                   LAST 15 MIN        " + since(),
         "                           TASK    DISTRIBUTED           TASK    DISTRIBUTED",
-        "requests             180 · 92 %       15 · 8 %    1.2k · 92 %       99 · 8 %",
+        "requests             180 (92 %)       15 (8 %)    1.2k (92 %)       99 (8 %)",
         f"{'':20}{'▰' * 24}▱▱    {'▰' * 24}▱▱",
         "succeeded                  99 %           93 %           98 %           98 %",
         "failed                        2              1             19              2",

@@ -63,7 +63,7 @@ def compared_lines(stats: Stats, periods: tuple[str, str], cells: int) -> list[L
 
 def _asked(figures: Figures, share: float | None) -> str:
     number = tokens(figures.requests)
-    return f"{number} · {units.percent(share)}" if figures.requests else number
+    return f"{number} ({units.percent(share)})" if figures.requests else number
 
 
 def _row(label: str, texts: list[str], cells: int) -> Line:
