@@ -33,121 +33,18 @@ from sollol_tui.core.state import (
     NodeStatus,
 )
 from sollol_tui.engine.ledger import AFFINITY_TTL_S, CONVERSATIONS, Ledger
-
-NOW_S = 10_000.0
-NAMES = ("llama3:8b", "mixtral:8x7b", "qwen2.5:0.5b", "nomic-embed-text:latest", "big:70b")
-NODES = "abcdefgh"
-GIB = 2**30
-
-models = st.builds(
-    NodeModel,
-    name=st.sampled_from(NAMES),
-    size_bytes=st.none() | st.integers(1, 60 * GIB),
-    parameters=st.none() | st.floats(1e8, 1e11),
-    capabilities=st.sampled_from([(), ("completion",), ("embedding",), ("completion", "tools")]),
-    remote_host=st.sampled_from(["", "", "https://ollama.com"]),
-)
-loaded = st.builds(
-    LoadedModel,
-    name=st.sampled_from(NAMES),
-    bytes=st.none() | st.integers(1, 60 * GIB),
-    vram_bytes=st.none() | st.integers(0, 60 * GIB),
-    context_tokens=st.sampled_from([None, 2048, 4096, 8192]),
-)
-
-
-def one_per_name(kind: st.SearchStrategy) -> st.SearchStrategy:
-    return st.lists(kind, max_size=4, unique_by=lambda m: m.name).map(tuple)
-
-
-nodes = st.lists(
-    st.builds(
-        NodeState,
-        url=st.sampled_from([NodeUrl(f"http://{n}:11434") for n in NODES]),
-        name=st.just("node"),
-        status=st.sampled_from(list(NodeStatus)) | st.just(NodeStatus.UP),
-        models=one_per_name(models),
-        loaded=one_per_name(loaded),
-        in_flight=st.integers(0, 6),
-        weight=st.sampled_from([0.5, 1.0, 2.0]),
-        drained=st.booleans(),
-        vram_total_bytes=st.none() | st.integers(0, 80 * GIB),
-        vram_free_bytes=st.none() | st.integers(0, 80 * GIB),
-    ),
-    max_size=6,
-    unique_by=lambda n: n.url,
-)
-coordinators = st.lists(
-    st.builds(
-        CoordinatorState,
-        url=st.sampled_from([CoordinatorUrl(f"http://c{n}:18080") for n in "123"]),
-        name=st.sampled_from(["c"]),
-        status=st.sampled_from(list(CoordinatorStatus)) | st.just(CoordinatorStatus.READY),
-        model=st.none() | st.sampled_from(NAMES),
-        parameters=st.none() | st.floats(1e8, 1e11),
-        slots_total=st.none() | st.integers(1, 4),
-        slots_busy=st.none() | st.integers(0, 4),
-        deferred=st.none() | st.integers(0, 4),
-        in_flight=st.integers(0, 6),
-        decode_tps=st.none() | st.floats(0.1, 200),
-        sleeping=st.booleans(),
-    ),
-    max_size=3,
-    unique_by=lambda c: c.url,
-)
-records = st.builds(
-    Measured,
-    ttft_s=st.none() | st.floats(0.01, 30),
-    decode_tps=st.none() | st.floats(0.1, 300),
-    load_s=st.none() | st.floats(0.5, 90),
-    measured_at_s=st.none() | st.floats(NOW_S - 3 * FORGET_S, NOW_S),
-    answers=st.integers(0, 50),
-    failures=st.integers(0, 5),
-    failed_at_s=st.none() | st.floats(NOW_S - 600, NOW_S),
-)
-targets = [f"http://{n}:11434" for n in NODES] + [f"http://c{n}:18080" for n in "123"]
-requests = st.builds(
-    AskRequest,
-    model=st.sampled_from(NAMES),
-    messages=st.just((ChatMessage("user", "hi"),)),
-    options=st.builds(ChatOptions, context_tokens=st.sampled_from([None, None, 4096, 16384])),
-    mode=st.none() | st.sampled_from(list(Mode)),
-    target=st.none() | st.none() | st.sampled_from(targets),
-)
-
-
-@st.composite
-def circumstances(draw: st.DrawFn) -> Circumstances:
-    """A cluster, what is known of it, and what was tried already."""
-    some_nodes, some_coordinators = tuple(draw(nodes)), tuple(draw(coordinators))
-    known = [n.url for n in some_nodes]
-    snapshot = ClusterSnapshot(
-        mode=draw(st.sampled_from(list(Mode))),
-        pinned=draw(st.sampled_from(["", *known])),
-        nodes=some_nodes,
-        coordinators=some_coordinators,
-    )
-    here = st.sampled_from(targets)
-    return Circumstances(
-        snapshot,
-        NOW_S,
-        draw(st.sampled_from([1e9, 13e9])),
-        draw(st.dictionaries(st.tuples(here, st.sampled_from(NAMES)), records, max_size=12)),
-        draw(st.dictionaries(here, st.integers(0, 50), max_size=8)),
-        draw(st.dictionaries(here, st.just("failed this request: refused"), max_size=2)),
-        draw(st.none() | here),
-    )
+from tests.core.random_clusters import GIB, NAMES, NODES, NOW_S, circumstances, requests
 
 
 def decide(request: AskRequest, now: Circumstances) -> RouteDecision:
     return choose(request, now, "r1.1")
 
 
-MANY = settings(max_examples=120, deadline=None)
+MANY = settings(max_examples=600, deadline=None)
 
 
 @MANY
-@given(requests, circumstances())
+@given(requests(), circumstances())
 def test_what_is_chosen_can_answer_and_may_be_asked(
     request: AskRequest, now: Circumstances
 ) -> None:
@@ -180,7 +77,7 @@ def test_what_is_chosen_can_answer_and_may_be_asked(
 
 
 @MANY
-@given(requests, circumstances())
+@given(requests(), circumstances())
 def test_every_target_is_a_candidate_with_its_score_or_its_refusal(
     request: AskRequest, now: Circumstances
 ) -> None:
@@ -197,7 +94,7 @@ def test_every_target_is_a_candidate_with_its_score_or_its_refusal(
 
 
 @MANY
-@given(requests, circumstances())
+@given(requests(), circumstances())
 def test_the_stored_record_alone_gives_the_decision_again(
     request: AskRequest, now: Circumstances
 ) -> None:
@@ -216,7 +113,7 @@ def test_the_stored_record_alone_gives_the_decision_again(
 
 
 @MANY
-@given(requests, circumstances(), st.floats(1.01, 4.0), st.integers(0, 3))
+@given(requests(), circumstances(), st.floats(1.01, 4.0), st.integers(0, 3))
 def test_a_strictly_better_node_is_never_passed_over(
     request: AskRequest, now: Circumstances, faster: float, fewer: int
 ) -> None:
@@ -243,13 +140,14 @@ def test_a_strictly_better_node_is_never_passed_over(
 
 
 @MANY
-@given(requests, circumstances())
+@given(requests(), circumstances())
 def test_a_conversation_stays_only_inside_the_load_guard_and_its_bonus_is_bounded(
     request: AskRequest, now: Circumstances
 ) -> None:
     decision = decide(request, now)
     could = {c.target: dict(c.parts) for c in decision.candidates if c.rejected is None}
-    load = {n.url: n.in_flight for n in now.snapshot.nodes} | {
+    load: dict[str, int] = {n.url: n.in_flight for n in now.snapshot.nodes}
+    load |= {
         c.url: max(c.in_flight, (c.slots_busy or 0) + (c.deferred or 0))
         for c in now.snapshot.coordinators
     }
