@@ -100,6 +100,38 @@ async def test_the_end_is_followed_while_the_last_answer_is_chosen() -> None:
         assert transcript.chosen == 2
 
 
+async def test_what_comes_does_not_push_the_chosen_message_away() -> None:
+    """Choosing an earlier one releases the end, though nothing was scrolled; End takes it again."""
+    transcript = Transcript()
+    async with Host(transcript).run_test(size=(40, 12)) as pilot:
+        filled(transcript, "one", "two")
+        answer = transcript.add_message("assistant", (("head", ""),))
+        transcript.flush()
+        transcript.focus()
+        await pilot.press("k")
+        assert transcript.chosen == 3
+        answer.append(LONG)
+        transcript.flush()
+        await until(pilot, lambda: transcript.unseen > 50)
+        assert marked(pilot) == ["head 1", "two"]
+        await pilot.press("end")
+        await until_shown(pilot, "paragraph 39")
+        assert transcript.follows
+        answer.append("\n\nand more")
+        await until_shown(pilot, "and more")
+
+
+async def test_leaving_the_messages_at_their_end_follows_it_again() -> None:
+    transcript = Transcript()
+    async with Host(transcript).run_test(size=(40, 20)) as pilot:
+        filled(transcript, "one", "two")
+        transcript.focus()
+        await pilot.press("k", "k")
+        assert not transcript.follows
+        transcript.choose(None)
+        assert transcript.follows
+
+
 async def test_a_cut_forgets_a_message_and_all_after_it() -> None:
     transcript = Transcript()
     async with Host(transcript).run_test(size=(40, 20)) as pilot:

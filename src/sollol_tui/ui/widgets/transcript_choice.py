@@ -30,10 +30,14 @@ class ChoicePane(HistoryPane):
     _marked_lines = range(0)
 
     def choose(self, number: int | None) -> None:
-        """Mark a message, or none; scrolls nothing."""
+        """Mark a message, or none; scrolls nothing. What comes does not push away one that is not
+        the last; where the end is in view and the last one or none is chosen, it is followed."""
         if number != self.chosen:
             self.chosen = number
             self.refresh_bindings()
+        is_inside = number is not None and number < len(self.history.messages) - 1
+        if is_inside or self._top >= self.max_scroll_y:
+            self.set_following(not is_inside)
         self.flush()
 
     def _settle(self) -> None:

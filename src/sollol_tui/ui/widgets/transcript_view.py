@@ -227,9 +227,12 @@ class HistoryPane(Pane):
             self._bar_moved()
             return
         self._paint_bar()
-        at_end = round(new_value) >= self.max_scroll_y
-        if at_end != self.follows:
-            self.follows, self._seen = at_end, self.history.total
+        self.set_following(round(new_value) >= self.max_scroll_y)
+
+    def set_following(self, follows: bool) -> None:
+        """Follow the end, or stay where the reader is; scrolls nothing."""
+        if follows != self.follows:
+            self.follows, self._seen = follows, self.history.total
             self.moves += 1
 
     def _bar_moved(self) -> None:
