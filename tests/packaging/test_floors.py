@@ -40,6 +40,8 @@ LATE = (
     "sollol_tui.ui.markdown",
     "importlib.metadata",
     "sollol_tui.engine.runtime",
+    "sollol_tui.core.statistics",
+    "sollol_tui.ui.panes.groups",
     "sqlite3",
     "sollol_tui.ui.screens.sessions",
     "sollol_tui.ui.screens.help",
