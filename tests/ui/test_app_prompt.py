@@ -356,3 +356,20 @@ async def test_a_question_with_pictures_is_not_asked_again_of_a_model_that_does_
         app.run_line("retry")
         await until_shown(pilot, "Not asked: llama3.2:3b does not see images.")
         assert len(engine.requests) == 1
+
+
+async def test_without_glyphs_nothing_around_the_prompt_has_any(tmp_path: Path) -> None:
+    engine = _seeing(tmp_path)
+    engine.settings = engine.settings._replace(ascii=True)
+    async with running(engine) as (app, pilot, chat):
+        await _use(chat, pilot, SEEING.name)
+        chat.attach((CAT,))
+        app.run_line("node spark")
+        app.run_line("set mode both")
+        chat.prompt.insert("/mo")
+        await until_shown(
+            pilot, "* my cat.png", "only spark - mode both", "mode [task|model|both|o~"
+        )
+        app.clear_notifications()
+        await until(pilot, lambda: "answers in this chat" not in shown(app))
+        assert shown(app).isascii()

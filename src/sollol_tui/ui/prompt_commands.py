@@ -135,7 +135,8 @@ def target_words(snapshot: ClusterSnapshot, url: str) -> str:
     """How a node or coordinator is called."""
     node, coordinator = snapshot.node(url), snapshot.coordinator(url)
     if coordinator is not None:
-        return f"coordinator {clean(coordinator.name) or short_name(url, COORDINATOR_PORT)}"
+        name = clean(coordinator.name) or short_name(url, COORDINATOR_PORT)
+        return name if name.startswith("coordinator") else f"coordinator {name}"
     return (clean(node.name) if node is not None else "") or short_name(url, OLLAMA_PORT)
 
 

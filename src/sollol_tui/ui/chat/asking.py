@@ -22,6 +22,7 @@ from sollol_tui.ui.chat_options import described
 from sollol_tui.ui.messages import CommandGiven
 from sollol_tui.ui.text import content
 from sollol_tui.ui.widgets.completions import Completions
+from sollol_tui.ui.widgets.looks import Looks
 from sollol_tui.ui.widgets.prompt import Prompt
 from sollol_tui.ui.widgets.prompt_parts import REMEMBERED
 
@@ -48,6 +49,7 @@ class Asking(Widget):
     ) -> None:
         super().__init__(id=id)
         self.set_class(ascii_only, "-ascii", update=False)
+        self._letters = Looks(self, ascii_only=ascii_only).letters
         self.options = ChatOptions()
         self.mode: Mode | None = None  # the mode in force
         self.target: str | None = None  # wherever the router sends it
@@ -88,7 +90,8 @@ class Asking(Widget):
 
     def show_setup(self) -> None:
         """What is set for the chat, on its lower border."""
-        self.border_subtitle = content(sentences.SEPARATOR.join(self._setup()))
+        words = sentences.SEPARATOR.join(self._setup())
+        self.border_subtitle = content(self._letters(words))
 
     def _setup(self) -> Iterator[str]:
         if self.target is not None:

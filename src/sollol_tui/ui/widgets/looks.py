@@ -19,8 +19,8 @@ CLASSES = {f"pane--{name}" for name in (*STYLES, *GROUNDS)}
 
 _LIMIT = 2000  # letters of one span: more than any screen is wide
 _ASCII = str.maketrans(
-    "…–·•└▌▲▼▸→←↑↓●○◐◆✗✓▰▱█▓░▁▂▃▄▅▆▇─│×“”−",
-    '~--*`>^v>><^v*o~*x+#-##.__.,-=+-|x""-',
+    "…–·•└▌▲▼▸→←↑↓●○◐◆✗✓▰▱█▓░▁▂▃▄▅▆▇─│×“”−▣",
+    '~--*`>^v>><^v*o~*x+#-##.__.,-=+-|x""-*',
 )
 """One cell for one cell, for terminals that know no other letters."""
 
