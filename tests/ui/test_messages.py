@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
 from pathlib import Path
 
+import pytest
 from textual.pilot import Pilot
 
 from sollol_tui.core.asks import Candidate, Delta, Failed, Finished, Routed, Seam, Thinking, Usage
@@ -550,3 +553,41 @@ async def test_the_key_under_an_answer_is_the_one_that_works_now(tmp_path: Path)
         answers(engine, Delta("."), DONE)
         await pilot.press("f8")
         await until(pilot, lambda: chat.session.turns[-1].answer == "Half.")
+
+
+# Everything, in any order
+
+
+def sources(chat: ChatPanel) -> list[str]:
+    """What the screen shows, which is what the session holds."""
+    shown_ones = [message.source for message in chat.transcript.history.messages]
+    turns = chat.session.turns
+    assert shown_ones == [text for turn in turns for text in (turn.prompt, turn.answer)]
+    return shown_ones
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_screen_session_and_disk_agree_whatever_is_done(tmp_path: Path, seed: int) -> None:
+    """Each turn is two messages; their texts are those of the session, and those that are kept."""
+    rnd = random.Random(seed)
+    engine = KeepingEngine(tmp_path)
+    async with running(engine) as (app, pilot, chat):
+        for step in range(14):
+            text = [Delta(f"word{n} ") for n in range(rnd.choice([0, 1, 3]))]
+            answers(engine, *text, rnd.choice([DONE, LENGTH, REFUSED]))
+            if chat.session.turns and rnd.random() < 0.7:
+                chat.transcript.focus()
+                chat.transcript.choose(rnd.randrange(2 * len(chat.session.turns)))
+                await pilot.press(rnd.choice(["r", "c", "e", "d", "f5"]))
+                await pilot.pause()
+                if app.screen is not app.dashboard:
+                    await pilot.press(*rnd.choice([("escape",), ("down", "enter")]))
+                elif chat.prompt.has_focus:
+                    await pilot.press(*rnd.choice([("X", "enter"), ("escape",)]))
+            else:
+                chat.prompt.write("")
+                chat.submit(f"Question {step}?")
+            await until(pilot, lambda: app.screen is app.dashboard and not chat.is_streaming)
+            async with asyncio.timeout(5):
+                while await said(engine, chat) != sources(chat):
+                    await pilot.pause(0.01)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
+from sollol_tui.core.ids import COORDINATOR_PORT, short_name
 from sollol_tui.core.state import ClusterSnapshot, Mode
 from sollol_tui.ui.arguments import find_target, node_choices
 from sollol_tui.ui.command import Command
@@ -217,7 +218,8 @@ _DEEDS = ("retry", ELSEWHERE, "continue", "edit", "delete")
 
 
 def retry_choices(snapshot: ClusterSnapshot) -> tuple[str, ...]:
-    return (ELSEWHERE, *node_choices(snapshot))
+    coordinators = (c.name or short_name(c.url, COORDINATOR_PORT) for c in snapshot.coordinators)
+    return (ELSEWHERE, *node_choices(snapshot), *coordinators)
 
 
 MESSAGE_COMMANDS: tuple[Command, ...] = (
