@@ -140,7 +140,7 @@ def test_the_coordinator_status_example_has_the_shape_of_what_is_printed() -> No
     snapshot = ClusterSnapshot(coordinators=(COORDINATOR,))
     life = Life(COORDINATOR.url, Phase.READY, shards=SHARDS, problem=PROBLEM, problem_at_s=1.0)
     told = shape(json.loads(example("coordinator status --json")))
-    assert told == shape(coordinators_json(snapshot, life, 1.0))
+    assert told == shape(coordinators_json(snapshot, (life,), 1.0))
 
 
 def test_the_check_example_has_the_shape_of_what_is_printed() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -19,6 +20,8 @@ from sollol_tui.core.state import Mode
 from sollol_tui.demo.backend import DemoBackend
 from sollol_tui.engine.engine import Engine
 from sollol_tui.io import runs
+from sollol_tui.verbs.coordinator_stop import stop
+from sollol_tui.verbs.voice import Voice
 from tests import fakes
 from tests.engine.lives import Life, living
 from tests.engine.place import Place, free_port
@@ -171,6 +174,21 @@ async def test_after_a_crash_each_is_found_again(place: Place) -> None:
         assert not place.servers()
         records = [runs.read_run(place.state_dir, p) for p in (place.port, _port(second.url))]
         assert records == [None, None]
+
+
+async def test_stopping_one_of_them_from_outside_says_where_the_other_is(place: Place) -> None:
+    second = other_of(place)
+    async with pair(place, second) as both:
+        await both_served(both, place)
+        both.engine.leave_coordinator(stays=True)
+    for url, hint in ((place.url, f"--coordinator {second.url} stops that one"), (second.url, "")):
+        out, err = io.StringIO(), io.StringIO()
+        code = await asyncio.to_thread(stop, url, place.state_dir, Voice(out, err))
+        assert code == 0
+        assert f"at {url} (process" in out.getvalue()
+        assert hint in err.getvalue()
+        assert bool(hint) is bool(err.getvalue())
+    assert not place.servers()
 
 
 async def test_what_was_found_can_stay_when_what_was_started_ends(place: Place) -> None:

@@ -607,7 +607,7 @@ async def test_who_asks_for_another_model_than_the_settings_name_is_told_so(plac
         (notice,) = [e for e in events if isinstance(e, Notice)]
         assert notice.text == (
             "The coordinator is set to run model, not llama3:70b. Ask for model, "
-            "or unset model_path to have the model run that is asked for."
+            "or unset model_path and SOLLOL_MODEL_PATH."
         )
         assert isinstance(events[-1], Failed)
         assert not place.servers()

@@ -412,6 +412,30 @@ def test_status_tells_phase_keeper_shards_and_the_last_problem() -> None:
     )
 
 
+def test_all_of_ours_have_a_life() -> None:
+    other = READY._replace(url=CoordinatorUrl("http://127.0.0.1:18081"))
+    lives = (Life(URL, Phase.STOPPED), Life(other.url, Phase.LOADING, 0.5, keeper_pid=7))
+    engine = FakeEngine(ClusterSnapshot(coordinators=(READY, other)))
+    for as_json in (False, True):
+        spoken = voice()
+        show_status(
+            lambda: engine,
+            lambda _: lives[0],
+            URL,
+            spoken,
+            as_json=as_json,
+            others=lambda _: lives[1:],
+        )
+        out = heard(spoken)[0]
+        if as_json:
+            told = json.loads(out)["coordinators"]
+            assert [c["phase"] for c in told] == ["stopped", "loading"]
+            assert told[1]["kept_up_by"] == 7
+        else:
+            assert "\nhttp://127.0.0.1:18080: stopped\n" in out
+            assert "\nhttp://127.0.0.1:18081: loading 50%, kept up by sollol-tui" in out
+
+
 def test_status_of_one_that_rests_says_when_it_starts_again() -> None:
     life = Life(URL, Phase.QUARANTINED, retry_at_s=260.0, keeper_pid=42)
     code, out = shown([READY._replace(status=CoordinatorStatus.STOPPED)], life)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from sollol_tui.core.ids import CoordinatorUrl
@@ -25,17 +26,22 @@ class Life(NamedTuple):
     problem_at_s: float | None = None
 
 
-def coordinators_json(snapshot: ClusterSnapshot, life: Life, at_s: float) -> dict[str, object]:
-    """All coordinators, as values that `json.dumps` takes. `at_s` is when it was looked."""
+def coordinators_json(
+    snapshot: ClusterSnapshot, lives: Iterable[Life], at_s: float
+) -> dict[str, object]:
+    """All coordinators, as values that `json.dumps` takes; `lives` are those of ours.
+
+    `at_s` is when it was looked.
+    """
+    told = {life.url: life for life in lives}
     return {
         "schema": 1,
         "at": finite(at_s),
-        "coordinators": [_coordinator(state, life) for state in snapshot.coordinators],
+        "coordinators": [_coordinator(c, told.get(c.url)) for c in snapshot.coordinators],
     }
 
 
-def _coordinator(state: CoordinatorState, life: Life) -> dict[str, object]:
-    told = life if life.url == state.url else None
+def _coordinator(state: CoordinatorState, told: Life | None) -> dict[str, object]:
     return {
         **coordinator_json(state),
         "phase": told.phase.value if told else None,

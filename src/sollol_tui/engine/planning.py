@@ -30,6 +30,7 @@ from sollol_tui.io.rpc import Prober
 from sollol_tui.io.server_devices import local_devices
 
 CONNECT_WITHIN_S = 1.0
+_NAMED_BY = "model_path (or SOLLOL_MODEL_PATH)"
 
 NOTHING_TAKEN: Mapping[BackendAddress, CoordinatorUrl] = {}
 
@@ -171,13 +172,15 @@ def _as_configured(configured: str, asked: str, places: Sequence[Path]) -> Model
     the same file under the name that was asked for will do.
     """
     file = blobs.resolve_model(configured, places)
-    if isinstance(file, Problem) or not asked or is_called(asked, file.name, file.path):
+    if isinstance(file, Problem):
+        return file._replace(next=f"{_NAMED_BY} names it. {file.next}")
+    if not asked or is_called(asked, file.name, file.path):
         return file
     wanted = blobs.resolve_model(asked, places)
     if isinstance(wanted, ModelFile) and Path(wanted.path).resolve() == Path(file.path).resolve():
         return wanted
-    evidence = (f"model_path (or SOLLOL_MODEL_PATH) names {file.path}", f"{asked} was asked for")
-    advice = f"Ask for {file.name}, or unset model_path to have the model run that is asked for."
+    evidence = (f"{_NAMED_BY} names {file.path}", f"{asked} was asked for")
+    advice = f"Ask for {file.name}, or unset model_path and SOLLOL_MODEL_PATH."
     said = f"The coordinator is set to run {file.name}, not {asked}."
     return Problem(Cause.MODEL_NOT_FOUND, configured, evidence, advice, said)
 

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from sollol_tui.core.ids import CoordinatorUrl
-from sollol_tui.core.places import managed_url
+from sollol_tui.core.places import managed_url, own_places
 from sollol_tui.core.settings import Settings
 from sollol_tui.core.settings_merge import Resolved
 from sollol_tui.engine.engine import Engine
 from sollol_tui.verbs.coordinator_options import CoordinatorOptions, with_model
 from sollol_tui.verbs.voice import Voice
+
+if TYPE_CHECKING:
+    from sollol_tui.core.coordinator_json import Life
+    from sollol_tui.core.state import ClusterSnapshot
 
 EXIT_USAGE = 2
 
@@ -65,12 +69,20 @@ def _status(call: CoordinatorCall, voice: Voice) -> int:
     url = managed_url(call.resolved.settings)
     settings = only_coordinators(call.resolved.settings, url)
     found = FoundRun(call.state_dir, url)
+    places = (p.url for p in own_places(settings) if p.url != url)
+    kept = [FoundRun(call.state_dir, place) for place in places]
+
+    def others(snapshot: ClusterSnapshot) -> list[Life]:
+        running = (f for f in kept if f.record() is not None or f.keeper() is not None)
+        return [life_of(run, snapshot.coordinator(run.url)) for run in running]
+
     return show_status(
         lambda: _looking(settings, call),
         lambda state: life_of(found, state),
         url,
         voice,
         as_json=call.as_json,
+        others=others,
     )
 
 

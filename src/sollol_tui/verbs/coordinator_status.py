@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from sollol_tui.core import units
@@ -45,19 +45,26 @@ def show_status(
     *,
     as_json: bool,
     clock: Callable[[], float] = time.time,
+    others: Callable[[ClusterSnapshot], Sequence[Life]] = lambda _: (),
 ) -> int:
-    """Look once and print; returns 0 when a coordinator is ready, else 1."""
+    """Look once and print; returns 0 when a coordinator is ready, else 1.
+
+    `others` are the lives of other coordinators of ours that run.
+    """
 
     async def look() -> ClusterSnapshot:
         return await make_engine().look_once()
 
     snapshot = asyncio.run(look())
-    life = life_of(snapshot.coordinator(url))
+    lives = (life_of(snapshot.coordinator(url)), *others(snapshot))
     if as_json:
-        voice.say_json(coordinators_json(snapshot, life, clock()))
+        voice.say_json(coordinators_json(snapshot, lives, clock()))
     else:
-        for line in (*coordinator_lines(snapshot.coordinators, voice), *_life(life, voice, clock)):
+        for line in coordinator_lines(snapshot.coordinators, voice):
             voice.say(line)
+        for index, life in enumerate(lives):
+            for line in (*([""] if index else []), *_life(life, voice, clock)):
+                voice.say(line)
     ready = any(c.status is CoordinatorStatus.READY for c in snapshot.coordinators)
     return EXIT_READY if ready else EXIT_NONE
 

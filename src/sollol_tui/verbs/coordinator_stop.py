@@ -40,6 +40,7 @@ def stop(url: CoordinatorUrl, state_dir: Path, voice: Voice) -> int:
         voice.tell(f"sollol-tui: port {port} belongs to another user's program: it is left alone")
         return EXIT_NOT_OURS
     voice.say(f"nothing runs at {url}")
+    _tell_others(state_dir, voice)
     asyncio.run(_end_backends(state_dir, voice))
     return EXIT_STOPPED
 
@@ -49,8 +50,18 @@ async def _end(process: CoordinatorProcess, what: str, state_dir: Path, voice: V
     await process.end()
     process.let_go()
     voice.say(plain_line(f"stopped {what} (process {pid})"))
+    _tell_others(state_dir, voice)
     await _end_backends(state_dir, voice)
     return EXIT_STOPPED
+
+
+def _tell_others(state_dir: Path, voice: Voice) -> None:
+    """Where other coordinators of ours run: each is stopped by itself."""
+    for record in runs.live_runs(state_dir):
+        voice.tell(
+            f"sollol-tui: {record.model} goes on at {record.url}: --coordinator {record.url} "
+            "stops that one"
+        )
 
 
 async def _end_backends(state_dir: Path, voice: Voice) -> None:
