@@ -1,4 +1,7 @@
-"""An Ollama node whose every answer is 20 000 characters of mixed Markdown, 100 tokens a second."""
+"""An Ollama node whose every answer is mixed Markdown: 20 000 characters, 100 tokens a second.
+
+`python -m tests.bench.long_node [CHARACTERS [TOKENS_PER_S [AT_ONCE]]]`.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import json
 import sys
 
 from sollol_tui.demo.ollama import DemoNode
+from sollol_tui.demo.runners import Limits
 
 CHARACTERS = 20_000
 TOKENS_PER_S = 100.0
@@ -35,9 +39,14 @@ def flow(height: float, width: float) -> float:
 """
 
 
-async def main() -> None:
-    text = (PIECE * (CHARACTERS // len(PIECE) + 1))[:CHARACTERS]
-    node = DemoNode([MODEL], preload=[MODEL], tokens_per_s=TOKENS_PER_S, answer=text)
+async def main(characters: int, tokens_per_s: float, at_once: int) -> None:
+    node = DemoNode(
+        [MODEL],
+        preload=[MODEL],
+        tokens_per_s=tokens_per_s,
+        answer=(PIECE * (characters // len(PIECE) + 1))[:characters],
+        limits=Limits(parallel=at_once),
+    )
     await node.start()
     print(json.dumps({"url": node.url}), flush=True)
     await asyncio.to_thread(sys.stdin.read)
@@ -45,4 +54,7 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    asked = [*sys.argv[1:], "", "", ""]
+    asyncio.run(
+        main(int(asked[0] or CHARACTERS), float(asked[1] or TOKENS_PER_S), int(asked[2] or 1))
+    )
