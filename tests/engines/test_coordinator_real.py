@@ -381,6 +381,8 @@ async def test_a_program_that_is_killed_leaves_a_coordinator_that_the_next_one_t
         app.kill(signal.SIGKILL)
         app.wait_exit()
     (left,) = place.servers()
+    with runs.log_path(place.state_dir, place.port).open("ab") as log:
+        log.write(b"noise\n" * 10**6)  # as after days
     async with life(place, backends[:2]) as lived:
         found = await lived.until_ready()
         assert (found.pid, found.owner, found.supervised) == (left.pid, Owner.OURS, True)

@@ -38,6 +38,7 @@ def test_a_flood_is_left_out_in_the_middle_and_said(tmp_path: Path) -> None:
     path = tmp_path / "a.log"
     path.write_bytes(b"".join(b"line %d\n" % n for n in range(800_000)))
     log = LogFile(path)
+    assert log.read_new()[0] == "line 0", "a server says first what it loads"
     fresh = log.read_new()
     assert "left out" in fresh[0]
     assert log.finish() == []
@@ -78,3 +79,16 @@ def test_the_run_before_is_kept_beside(tmp_path: Path) -> None:
     assert path.read_text() == "third"
     assert log_file.previous(path).read_text() == "second"
     assert len(list(path.parent.iterdir())) == 2
+
+
+def test_who_is_far_behind_catches_up_with_the_end_at_once(tmp_path: Path) -> None:
+    """What a server said last before it was ready is known then, whatever it said before."""
+    path = tmp_path / "a.log"
+    path.write_bytes(b"noise\n" * 400_000)
+    log = LogFile(path)
+    log.read_new()
+    with path.open("ab") as file:
+        file.write(b"the map\n")
+    assert log.read_new()[-1] == "noise", "a bounded part at a time"
+    assert log.catch_up()[-1] == "the map"
+    assert log.catch_up() == []

@@ -98,6 +98,7 @@ class Launch:
             if (self.facts.phase, self.facts.progress) != (before.phase, before.progress):
                 changed(self.facts)
             if await self._serves():
+                self._feed(self.log.catch_up())  # the map of its shards is in what it said by then
                 return None
             if self.elapsed_s > self._deadline_s():
                 self._over_after_s = self.elapsed_s
@@ -127,8 +128,7 @@ class Launch:
     def read_log(self) -> list[str]:
         """What the log says since the last call; a bounded part of it."""
         fresh = self.log.read_new()
-        for line in fresh:
-            self._reader.feed(line)
+        self._feed(fresh)
         return fresh
 
     def diagnosis(self, reports: Mapping[BackendAddress, BackendReport] = NO_REPORTS) -> Problem:
@@ -155,9 +155,12 @@ class Launch:
 
     def _ended(self) -> Problem:
         self._over_after_s, self._has_ended = self.elapsed_s, True
-        for line in self.log.finish():
-            self._reader.feed(line)
+        self._feed(self.log.finish())
         return self.diagnosis()
+
+    def _feed(self, lines: list[str]) -> None:
+        for line in lines:
+            self._reader.feed(line)
 
 
 def lost_links(

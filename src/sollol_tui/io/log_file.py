@@ -11,7 +11,7 @@ from typing import BinaryIO
 RING_LINES = 5000
 RING_BYTES = 2 * 2**20
 READ_BYTES = 64 * 2**10  # at a time: to parse them takes some milliseconds
-FINISH_BYTES = 256 * 2**10  # so much of what is left when the child has ended
+FINISH_BYTES = 256 * 2**10  # so much of what is left when the child has ended, or is ready
 BEHIND_BYTES = 4 * 2**20  # further behind than this, the middle is left out, and said
 FILE_BYTES = 64 * 2**20  # a larger file is emptied: the child appends, so it just goes on
 LINE_BYTES = 8 * 2**10
@@ -34,7 +34,9 @@ class LogFile:
     def read_new(self, behind_bytes: int = BEHIND_BYTES) -> list[str]:
         """The whole lines that came since the last call; at most some ten kilobytes of them.
 
-        When more than `behind_bytes` are left to read, only their end is.
+        When more than `behind_bytes` are left to read, only their end is. The file's beginning is
+        never left out: there a server says what it loads, and a run that is taken over is read from
+        there.
         """
         try:
             with open(self.path, "rb") as file:
@@ -49,11 +51,16 @@ class LogFile:
             self._keep(line)
         return fresh
 
+    def catch_up(self) -> list[str]:
+        """The end of what is left, at once: what was said last counts."""
+        fresh = self.read_new(FINISH_BYTES)
+        for _ in range(FINISH_BYTES // READ_BYTES):  # whoever writes may go on writing
+            fresh += self.read_new(FINISH_BYTES)
+        return fresh
+
     def finish(self) -> list[str]:
         """The end of what is left, with a last line that has no end: the child has ended."""
-        fresh = self.read_new(FINISH_BYTES)
-        for _ in range(FINISH_BYTES // READ_BYTES):  # what it started itself may go on writing
-            fresh += self.read_new(FINISH_BYTES)
+        fresh = self.catch_up()
         if self._partial:
             last = _decoded(self._partial)
             self._partial = b""
@@ -69,7 +76,7 @@ class LogFile:
         if size < self._at:  # emptied
             self._at, self._partial = 0, b""
         skipped = 0
-        if size - self._at > behind_bytes:
+        if self._at and size - self._at > behind_bytes:
             skipped = size - READ_BYTES - self._at
             self._at, self._partial = size - READ_BYTES, b""
         file.seek(self._at)
