@@ -8,24 +8,35 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from .stack import read
 
 FILE_TYPES = {1: "F16", 2: "Q4_0", 3: "Q4_1", 7: "Q8_0", 15: "Q4_K_M"}
 
 
-def make_store(directory: Path, models: Mapping[str, Path]) -> Path:
-    """Write the store of `{"smol:135m": gguf, …}`; several names may share a file."""
+def make_store(
+    directory: Path, models: Mapping[str, Path], options: Mapping[str, object] | None = None
+) -> Path:
+    """Write the store of `{"smol:135m": gguf, …}`; several names may share a file.
+
+    `options` are those of all these models, such as `num_predict`, where a request names none.
+    """
     (directory / "blobs").mkdir(parents=True, exist_ok=True)
     for name, gguf in models.items():
         layer = link_blob(directory, gguf)
         config = write_blob(directory, json.dumps(model_config(gguf)).encode())
-        manifest = {
+        manifest: dict[str, Any] = {
             "schemaVersion": 2,
             "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
             "config": {"mediaType": "application/vnd.docker.container.image.v1+json", **config},
             "layers": [{"mediaType": "application/vnd.ollama.image.model", **layer}],
         }
+        if options:
+            params = write_blob(directory, json.dumps(options).encode())
+            manifest["layers"].append(
+                {"mediaType": "application/vnd.ollama.image.params", **params}
+            )
         path = directory / "manifests" / manifest_path(name)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(manifest))
