@@ -265,6 +265,28 @@ def test_what_was_slow_long_ago_is_tried_again_and_what_was_fast_is_not_forgotte
     assert again.name == "slow"
 
 
+def test_one_slow_answer_does_not_starve_a_node_that_is_as_good() -> None:
+    """Two at a time over equal nodes, one of which was slow once, at its first answer."""
+    records = {
+        ("http://a:11434", "llama3:8b"): Measured(0.2, 100.0, None, NOW_S, 1),
+        ("http://b:11434", "llama3:8b"): Measured(0.2, 30.0, None, NOW_S, 1),
+    }
+    served: Counter[str] = Counter()
+    running: list[str] = []
+    for number in range(40):
+        busy = Counter(running)
+        some = tuple(node(n, in_flight=busy[f"http://{n}:11434"]) for n in "ab")
+        now_s = NOW_S + number
+        now = Circumstances(ClusterSnapshot(nodes=some), now_s, records=records, served=served)
+        target = decide(AskRequest("llama3:8b", (ChatMessage("user", "hi"),)), now).target or ""
+        served[target] += 1
+        running.append(target)
+        if len(running) == 2:
+            done = (running.pop(0), "llama3:8b")
+            records[done] = after_answer(records[done], now_s, 0.2, 100.0)
+    assert served["http://b:11434"] >= 15, served
+
+
 def test_one_that_failed_its_trial_rests_before_the_next() -> None:
     records = {
         ("http://good:11434", "llama3:8b"): Measured(0.2, 30.0, None, NOW_S, 50),

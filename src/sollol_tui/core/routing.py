@@ -41,6 +41,8 @@ ASSUMED_LOAD_BYTES_S = 1e9
 AFFINITY_S = 1.0
 TRIED_AFTER_S = 1.0  # of loading that each answer of others pays for
 JUST_BETTER_S = 0.01
+DOUBTED_ANSWERS = 2  # after so many its own figures count half
+SERVERS_WORD = 10  # answers that its own counters are worth
 
 # Older nodes do not tell what a model can do: nomic-bert, mxbai-embed-large, gemma-embedding.
 _EMBEDS = re.compile(r"(?:^|[-_/ ])(?:nomic-|jina-)?(?:bert|embed)", re.IGNORECASE)
@@ -103,7 +105,7 @@ def choose(request: AskRequest, now: Circumstances, decision_id: str) -> RouteDe
         target=best.target if best else None,
         kind=best.kind if best else None,
         name=best.name if best else "",
-        reason=reason_words(ranked, rejected, first, why, anew),
+        reason=reason_words(ranked, rejected, first, why, anew, by_hand=request.target is not None),
         candidates=(*ranked, *rejected),
         stands_in=stand_in_words(best, rejected, first) if best and not request.target else "",
     )
@@ -247,7 +249,9 @@ def _coordinator_place(
 ) -> _Place:
     record = now.records.get((coordinator.url, model_key(request.model)), NO_RECORD)
     if record.decode_tps is None and coordinator.decode_tps is not None:
-        record = record._replace(decode_tps=coordinator.decode_tps, measured_at_s=now.now_s)
+        told = max(record.answers, SERVERS_WORD)
+        rate = coordinator.decode_tps
+        record = record._replace(decode_tps=rate, measured_at_s=now.now_s, answers=told)
     seen = (coordinator.slots_busy or 0) + (coordinator.deferred or 0)  # ours and others'
     busy = max(coordinator.in_flight, seen)
     slots = coordinator.slots_total or 1
@@ -267,13 +271,20 @@ def _scored(places: list[_Place], now: Circumstances) -> list[Candidate]:
 
 
 def _expected(record: Measured, best: _Best, now_s: float) -> tuple[float, float]:
-    """Time to the first token and rate: as measured; where that is long ago, or never was, at
-    least as good as the best.
+    """Seconds to the first token, and of writing: as measured, and as the best while that rests on
+    few answers, for one slow answer proves little; where it was measured long ago, at least so.
     """
-    ttft_s, tps = record.ttft_s, record.decode_tps or None
-    if is_fresh(record, now_s):
-        return best.ttft_s if ttft_s is None else ttft_s, tps or best.tps
-    return min(best.ttft_s, ttft_s or best.ttft_s), max(best.tps, tps or best.tps)
+    ttft_s = best.ttft_s if record.ttft_s is None else record.ttft_s
+    write_s = ANSWER_TOKENS / (record.decode_tps or best.tps)
+    best_write_s = ANSWER_TOKENS / best.tps
+    if not is_fresh(record, now_s):
+        return min(best.ttft_s, ttft_s), min(best_write_s, write_s)
+    known = record.answers / (record.answers + DOUBTED_ANSWERS)
+    return _mixed(ttft_s, best.ttft_s, known), _mixed(write_s, best_write_s, known)
+
+
+def _mixed(own: float, other: float, share: float) -> float:
+    return other + share * (own - other)
 
 
 def _untried_s(place: _Place, best: _Best) -> float:
@@ -284,8 +295,7 @@ def _untried_s(place: _Place, best: _Best) -> float:
 
 
 def _candidate(place: _Place, best: _Best, now: Circumstances) -> Candidate:
-    ttft_s, tps = _expected(place.record, best, now.now_s)
-    write_s = ANSWER_TOKENS / tps
+    ttft_s, write_s = _expected(place.record, best, now.now_s)
     ahead = max(0, place.in_flight - place.slots + 1)
     scale = -1.0 / place.weight
     wait = scale * ahead * (ttft_s + write_s) / place.slots
