@@ -212,8 +212,10 @@ def test_mode_task_leaves_the_coordinator_alone_and_mode_off_uses_the_pinned_nod
 
 def test_a_target_that_was_asked_for_is_the_only_one() -> None:
     decision = decide(node("a"), node("b", drained=True), request=ask(target="http://b:11434"))
-    assert decision.name == "b"
+    assert (decision.name, decision.reason) == ("b", "you chose it")
     assert rejection(decision, "a") == "another target was asked for"
+    alone = decide(node("b"), mode=Mode.BOTH, request=ask(target="http://b:11434"))
+    assert alone.reason == "you chose it", "nothing was weighed, and no size asked for"
     away = node("b", status=NodeStatus.DOWN)
     decision = decide(node("a"), away, request=ask(target="http://b:11434"))
     assert decision.reason == "nothing can take it (b: down)", "and of the others nothing"

@@ -13,6 +13,7 @@ Kind = Literal["node", "coordinator"]
 NO_MODEL = "does not have the model"
 NOBODY_HAS_IT = "nobody has this model"
 NOT_ASKED_FOR = "another target was asked for"
+CHOSEN_BY_HAND = "you chose it"
 _NO_TROUBLE = (
     NO_MODEL,
     "serves ",
@@ -30,6 +31,8 @@ def reason_words(
     first: Kind,
     why: str,
     anew: Mapping[str, str],
+    *,
+    by_hand: bool = False,
 ) -> str:
     """Why the first of `ranked` was chosen; why nothing was, when it is empty.
 
@@ -38,6 +41,7 @@ def reason_words(
         rejected: who cannot, each with its refusal.
         first: the kind that mode and size prefer, and `why`.
         anew: what is said of those that would load the model anew, by target.
+        by_hand: the request names its target: nothing was weighed.
     """
     if not ranked:
         return _nothing(rejected)
@@ -45,7 +49,9 @@ def reason_words(
     words = [why] if why else []
     if best.kind != first:
         words.append(_fallback_words(rejected, first))
-    if len(ranked) == 1 or ranked[1].kind != best.kind:
+    if by_hand:
+        words = [CHOSEN_BY_HAND]
+    elif len(ranked) == 1 or ranked[1].kind != best.kind:
         words.append(_only_words(best, rejected))
     else:
         words.append(_comparison(best, ranked[1]))
