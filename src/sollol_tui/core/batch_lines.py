@@ -101,6 +101,8 @@ def _prompt(line: bytes, number: int, default_model: str) -> Prompt | str:
         value = json.loads(line.decode("utf-8"))
     except UnicodeDecodeError:
         return "it is not UTF-8"
+    except json.JSONDecodeError as error:
+        return f"it is no JSON: {wire.one_line(error.msg, 80)} at character {error.colno}"
     except (ValueError, RecursionError) as error:
         return f"it is no JSON: {wire.one_line(str(error), 80)}"
     if not isinstance(value, dict):
