@@ -34,6 +34,7 @@ from sollol_tui.core.plain import plain_block, plain_line
 from sollol_tui.core.route_words import NOBODY_HAS_IT
 from sollol_tui.core.settings import NodeSetting, Settings
 from sollol_tui.core.state import ClusterSnapshot
+from sollol_tui.verbs.model_file import mode_for, objection
 from sollol_tui.verbs.pictures import blindness
 from sollol_tui.verbs.signals import ENDS, on_signals
 from sollol_tui.verbs.voice import Voice
@@ -87,8 +88,11 @@ def chat(
     teller: Teller = JsonTeller(voice) if as_json else TextTeller(voice)
     if not settings.model:
         return asyncio.run(_say_models(make_engine, voice))
+    if why := objection(settings):
+        voice.tell(f"sollol-tui: {why}")
+        return EXIT_USAGE
     message = ChatMessage("user", prompt, images)
-    request = AskRequest(settings.model, (message,), mode=settings.mode, target=target)
+    request = AskRequest(settings.model, (message,), mode=mode_for(settings), target=target)
     try:
         asyncio.run(_ask(make_engine, request, teller, keep, parallel))
     except (KeyboardInterrupt, asyncio.CancelledError):
