@@ -373,3 +373,32 @@ async def test_without_glyphs_nothing_around_the_prompt_has_any(tmp_path: Path) 
         chat.prompt.insert("/mo")
         await until_shown(pilot, "mode [task|model|both|o~")
         assert shown(app).isascii()
+
+
+async def test_a_picture_alone_is_no_question(tmp_path: Path) -> None:
+    engine = _seeing(tmp_path)
+    async with running(engine) as (_, pilot, chat):
+        await _use(chat, pilot, SEEING.name)
+        chat.attach((CAT,))
+        await pilot.press("enter")
+        await until_shown(pilot, "Write what is to be asked about it.")
+        assert engine.requests == []
+        assert chat.attached == (CAT,)
+
+
+async def test_a_waiting_question_is_brought_into_the_prompt_by_its_number(tmp_path: Path) -> None:
+    async with running(KeepingEngine(tmp_path)) as (app, pilot, chat):
+        for text in ("a?", "b?", "c?"):
+            chat.queue.add(Question(text))
+        chat.queue.hold()
+        chat.prompt.write("a draft")
+        app.run_line("queue 2")
+        assert chat.prompt.text == "b?"
+        await until_shown(pilot, "waiting question 2 of 3")
+        await pilot.press("escape", "up", "up", "up", "up")  # the queue, then what was begun
+        assert chat.prompt.text == "a draft"
+        app.run_line("queue 9")
+        await until_shown(pilot, "There is no question 9: 3 wait.")
+        app.screen.dismiss(None)
+        app.run_line("queue clear")
+        assert not chat.queue

@@ -90,6 +90,8 @@ def change_queue(app: SollolApp, argument: str) -> str | None:
     if not 1 <= number <= len(queue):
         raise Refused(f"There is no question {clean(argument, 20)}: {len(queue)} wait.")
     app.dashboard.show_pane("chat")
+    if chat.prompt.text:
+        chat.prompt.remember(chat.prompt.text)  # what was begun there can be called back
     chat.prompt.show_picked(queue.pick_at(number - 1))
     return None
 

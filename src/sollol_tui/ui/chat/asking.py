@@ -19,7 +19,7 @@ from sollol_tui.ui.chat.queue import Question, Queue
 from sollol_tui.ui.chat.session import ChatSession
 from sollol_tui.ui.chat.status import ChatStatus
 from sollol_tui.ui.chat_options import described
-from sollol_tui.ui.messages import CommandGiven
+from sollol_tui.ui.messages import CommandGiven, Told
 from sollol_tui.ui.text import content
 from sollol_tui.ui.widgets.completions import Completions
 from sollol_tui.ui.widgets.looks import Looks
@@ -156,6 +156,12 @@ class Asking(Widget):
     def give_command(self, event: Prompt.CommandEntered) -> None:
         event.stop()
         self.post_message(CommandGiven(event.text[1:].strip()))
+
+    @on(Prompt.EnteredNothing)
+    def want_words(self, _event: Prompt.EnteredNothing) -> None:
+        """A picture alone is no question."""
+        if self.attached and not self.queue:
+            self.post_message(Told("Write what is to be asked about it.", refused=True))
 
     @on(Prompt.DeletedNothing)
     def drop_picture(self, event: Prompt.DeletedNothing) -> None:
