@@ -13,6 +13,7 @@ from sollol_tui.core.asks import Candidate, Delta, Failed, Finished, Routed, Sea
 from sollol_tui.core.faults import Fault, FaultKind
 from sollol_tui.core.state import Mode
 from sollol_tui.ui.chat.panel import ChatPanel
+from sollol_tui.ui.chat.session import ChatSession
 from tests.ui.clusters import DECISION, LLAMA
 from tests.ui.stand_in import shown, until, until_shown
 from tests.ui.test_sessions import KeepingEngine, ask, messages, running
@@ -591,3 +592,26 @@ async def test_screen_session_and_disk_agree_whatever_is_done(tmp_path: Path, se
             async with asyncio.timeout(5):
                 while await said(engine, chat) != sources(chat):
                     await pilot.pause(0.01)
+
+
+async def test_what_was_being_changed_is_left_when_another_chat_is_opened(tmp_path: Path) -> None:
+    engine = KeepingEngine(tmp_path)
+    async with running(engine) as (app, pilot, chat):
+        await ask(pilot, chat, "One?")
+        app.run_line("edit")
+        await until_shown(pilot, "sending replaces")
+        chat.conversation.reopen(ChatSession("other"))
+        chat.show_state()
+        assert chat.deeds.editing is None
+        await pilot.press("X", "enter")
+        await until(pilot, lambda: [turn.prompt for turn in chat.session.turns] == ["One?X"])
+
+
+async def test_without_a_model_nothing_is_asked_again(tmp_path: Path) -> None:
+    engine = KeepingEngine(tmp_path)
+    async with running(engine) as (_, pilot, chat):
+        await ask(pilot, chat, "One?")
+        chat.models, chat.model = (), ""
+        await pilot.press("alt+up", "r")
+        await until_shown(pilot, "There is no model to ask")
+        assert len(engine.requests) == 1

@@ -27,8 +27,14 @@ class Deeds:
 
     def __init__(self, chat: ChatPanel) -> None:
         self._chat = chat
-        self.editing: Editing | None = None
+        self._editing: Editing | None = None
         self._replaced: Turn | None = None  # by the changed question that was sent last
+
+    @property
+    def editing(self) -> Editing | None:
+        """The question that is being changed; none when its chat is not open any more."""
+        is_there = self._editing is not None and self._editing.turn in self._chat.session.turns
+        return self._editing if is_there else None
 
     def turn(self) -> Turn:
         """The chosen one, else the last one."""
@@ -60,6 +66,8 @@ class Deeds:
         avoid: tuple[str, ...] = (),
     ) -> None:
         """Ask it again: wherever the router sends it, or only of one target, or not of some."""
+        if not self._chat.model_in_use:
+            raise Refused("There is no model to ask: none was found.")
         self.give_up()
         self._take_out(turn.prompt)
         at = self._chat.session.turns.index(turn)
@@ -96,7 +104,7 @@ class Deeds:
         chat = self._chat
         chat.queue.leave()
         self._take_out(turn.prompt)
-        self.editing = Editing(turn, Question(chat.prompt.text, chat.attached))
+        self._editing = Editing(turn, Question(chat.prompt.text, chat.attached))
         chat.attach(turn.images)
         chat.prompt.write(turn.prompt)
         chat.focus_prompt()
@@ -104,8 +112,8 @@ class Deeds:
 
     def give_up(self) -> None:
         """Leave the question as it was, and put back what stood in the prompt."""
-        if self.editing is not None:
-            draft, self.editing = self.editing.draft, None
+        if self._editing is not None:
+            draft, self._editing = self._editing.draft, None
             self._chat.prompt.write(draft.text)
             self._chat.attach(draft.images)
             self._chat.show_waiting()
@@ -115,7 +123,7 @@ class Deeds:
         if self.editing is None:
             return False
         turn, draft = self.editing
-        self.editing, self._replaced = None, turn
+        self._editing, self._replaced = None, turn
         self._chat.attach(draft.images)
         self._chat.prompt.write(draft.text)
         self._chat.ask(question, self._chat.session.turns.index(turn))
@@ -136,7 +144,7 @@ class Deeds:
         """An answer is over. A changed question that got none is there to be changed again."""
         replaced, self._replaced = self._replaced, None
         if replaced in self._chat.session.turns and not self._chat.prompt.text:
-            self.editing = Editing(replaced, Question(""))
+            self._editing = Editing(replaced, Question(""))
             self._chat.prompt.write(turn.prompt)
             self._chat.attach(turn.images)
 
