@@ -114,3 +114,9 @@ def test_rates_and_counts() -> None:
 )  # fmt: skip
 def test_unknown_is_not_zero(measure: Callable[[float | None], str], unknown: float | None) -> None:
     assert measure(unknown) == "–"
+
+
+def test_one_is_not_many() -> None:
+    assert units.counted(1, "token") == "1 token"
+    assert units.counted(0, "bad line") == "0 bad lines"
+    assert units.counted(12, "prompt") == "12 prompts"

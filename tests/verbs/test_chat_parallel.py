@@ -37,7 +37,7 @@ def test_parts_are_told_once_per_change_and_the_end_compares() -> None:
     assert (code, out) == (0, "## For\n")
     assert err == (
         "in 2 parts at once: For; Against\n"
-        "part 1: writing · a · 1 tokens\n"
+        "part 1: writing · a · 1 token\n"
         "part 2: done · b · 30 tokens\n"
         "50 tokens · first after 200 ms · 4.0 s · 2 tries · one after the other: 7.5 s\n"
     )

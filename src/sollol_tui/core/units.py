@@ -87,6 +87,11 @@ def count(number: float | None) -> str:
     return f"{round(number):,}".replace(",", "\u202f") if _known(number) else UNKNOWN
 
 
+def counted(number: int, noun: str) -> str:
+    """A number with its noun: `1 token`, `12 tokens`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def percent(share: float | None) -> str:
     """A share of one as whole percents; `<1 %` for a little, `>99 %` for not quite all."""
     if not _known(share):

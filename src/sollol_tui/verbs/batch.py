@@ -181,7 +181,9 @@ class _Telling:
             )
         else:
             done = f", {now.settled} have results already" if now.settled else ""
-            self._voice.tell(f"{now.total} prompts{done}; {parallel} at a time, mode {mode}")
+            self._voice.tell(
+                f"{units.counted(now.total, 'prompt')}{done}; {parallel} at a time, mode {mode}"
+            )
         self._bar.draw(at_once=True)
 
     def _tell_end(self, interrupted: bool) -> None:
@@ -202,11 +204,11 @@ class _Telling:
             )
             return
         parts = [
-            f"{now.new} new results in {units.duration(total_s)}",
+            f"{units.counted(now.new, 'new result')} in {units.duration(total_s)}",
             f"{now.whole} of {now.total} whole",
             f"{now.failed} not whole" if now.failed else "",
             f"{now.left} not asked" if now.left else "",
-            f"{now.bad} bad lines" if now.bad else "",
+            units.counted(now.bad, "bad line") if now.bad else "",
         ]
         stopped = "interrupted: " if interrupted else ""
         self._voice.tell(stopped + " · ".join(part for part in parts if part))

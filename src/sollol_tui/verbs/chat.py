@@ -334,7 +334,7 @@ def waiting_text(event: Waiting) -> str:
 
 def part_text(event: PartMoved) -> str:
     """How far one part is, and who writes it."""
-    tokens = f" · {event.tokens} tokens" if event.tokens else ""
+    tokens = f" · {units.counted(event.tokens, 'token')}" if event.tokens else ""
     where = f" · {event.target}" if event.target else ""
     return f"part {event.part + 1}: {event.state}{where}{tokens}"
 
@@ -343,7 +343,7 @@ def finished_text(event: Finished) -> str:
     """The figures of a whole answer, and what made it end early."""
     tokens = event.usage.completion_tokens
     parts = [
-        "" if tokens is None else f"{tokens} tokens",
+        "" if tokens is None else units.counted(tokens, "token"),
         units.rate(event.usage.decode_tps) if event.usage.decode_tps is not None else "",
         "" if event.ttft_s is None else f"first after {units.latency(event.ttft_s * 1000)}",
         units.duration(event.total_s),
