@@ -92,11 +92,28 @@ def test_what_is_replaced_takes_all_that_came_after_it_along(
     assert found is not None
     assert found.messages == (edited,)
     assert titles(file, "quagga") == titles(file, "zebra") == []
-    assert titles(file, "edited") == ["Why is it so?"]
+    assert titles(file, "edited") == ["edited"]
     file.put(CHAT, [(2, later._replace(images=()))])
     found = file.open("c1")
     assert found is not None
     assert found.messages[-1].images == ()  # those of the message before are gone, too
+    file.close()
+
+
+def test_a_title_made_from_the_first_question_follows_it_and_a_given_one_stays(
+    tmp_path: Path,
+) -> None:
+    file = kept(tmp_path)
+    assert titles(file) == ["Why is it so?"]
+    file.put(CHAT, [(0, QUESTION._replace(content="And now?"))], 0)
+    assert titles(file) == ["And now?"]
+    file.put(CHAT, [(2, QUESTION)], 2)
+    assert titles(file) == ["And now?"]
+    file.rewrite("c1", 0, [(0, QUESTION)])
+    assert titles(file) == ["Why is it so?"]
+    file.rename("c1", "Mine")
+    file.put(CHAT, [(0, QUESTION._replace(content="Another?"))], 0)
+    assert titles(file) == ["Mine"]
     file.close()
 
 
@@ -106,7 +123,7 @@ def test_messages_move_up_when_those_before_them_are_deleted(tmp_path: Path) -> 
     file.put(CHAT, [(2, later), (3, ANSWER)])
     assert file.rewrite("c1", 0, [(0, later), (1, ANSWER)])
     found = file.open("c1")
-    assert found == Opened(CHAT, (later, ANSWER))
+    assert found == Opened(CHAT._replace(title="later"), (later, ANSWER))
     assert not file.rewrite("gone", 0, [(0, later)])
     assert file.open("gone") is None
     file.close()

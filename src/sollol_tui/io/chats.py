@@ -24,6 +24,7 @@ from sollol_tui.core.chats import (
     read_options,
     read_seams,
     seams_json,
+    title_of,
     with_figures,
 )
 from sollol_tui.core.images import images_json, read_images
@@ -146,6 +147,7 @@ class ChatsFile:
         with connection:
             connection.execute(_PUT_CHAT, _chat_values(chat))
             if gone_from is not None:
+                _retitle(connection, chat.id, numbered)
                 self._forget_from(connection, chat.id, gone_from)
             self._put_messages(connection, chat.id, numbered)
 
@@ -158,6 +160,7 @@ class ChatsFile:
             sql = "SELECT 1 FROM chats WHERE id = ?"
             if connection.execute(sql, (chat_id,)).fetchone() is None:
                 return False
+            _retitle(connection, chat_id, numbered)
             self._forget_from(connection, chat_id, first)
             self._put_messages(connection, chat_id, numbered)
         return True
@@ -285,6 +288,19 @@ def _prepare(connection: sqlite3.Connection) -> bool:
     except sqlite3.OperationalError:
         return False
     return True
+
+
+def _retitle(
+    connection: sqlite3.Connection, chat: str, numbered: Sequence[tuple[int, KeptMessage]]
+) -> None:
+    """A title that was made from the first question is made from what takes its place."""
+    new = next((message.content for number, message in numbered if number == 0), None)
+    sql = """SELECT title, content FROM chats JOIN messages ON chat = id
+    WHERE id = ? AND number = 0"""
+    row = connection.execute(sql, (chat,)).fetchone()
+    if new is not None and row is not None and row[0] == title_of(row[1]):
+        title = _writable(title_of(new))
+        connection.execute("UPDATE chats SET title = ? WHERE id = ?", (title, chat))
 
 
 def _is_broken(error: sqlite3.Error) -> bool:
