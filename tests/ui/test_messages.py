@@ -11,6 +11,7 @@ from textual.pilot import Pilot
 
 from sollol_tui.core.asks import Candidate, Delta, Failed, Finished, Routed, Seam, Thinking, Usage
 from sollol_tui.core.faults import Fault, FaultKind
+from sollol_tui.core.images import Image
 from sollol_tui.core.state import Mode
 from sollol_tui.ui.chat.panel import ChatPanel
 from sollol_tui.ui.chat.session import ChatSession
@@ -605,6 +606,26 @@ async def test_what_was_being_changed_is_left_when_another_chat_is_opened(tmp_pa
         assert chat.deeds.editing is None
         await pilot.press("X", "enter")
         await until(pilot, lambda: [turn.prompt for turn in chat.session.turns] == ["One?X"])
+
+
+async def test_pictures_go_with_the_question_when_it_is_asked_again(tmp_path: Path) -> None:
+    engine = KeepingEngine(tmp_path)
+    picture = Image("cat.png", "png", 5, "aGVsbG8=")
+    async with running(engine) as (app, pilot, chat):
+        (choice, *_) = chat.models
+        places = tuple(place._replace(sees=True) for place in choice.places)
+        chat.models = (choice._replace(name=LLAMA.name, places=places),)
+        chat.attach((picture,))
+        await ask(pilot, chat, "What is it?")
+        app.run_line("retry")
+        await at_rest(pilot, chat, 2, engine)
+        app.run_line("edit")
+        await until_shown(pilot, "sending replaces", "cat.png")
+        await pilot.press("X", "enter")
+        await at_rest(pilot, chat, 3, engine)
+        assert [r.messages[-1].images for r in engine.requests] == [("aGVsbG8=",)] * 3
+        assert chat.attached == ()
+        assert (await messages(engine, chat))[0].images == (picture,)
 
 
 async def test_without_a_model_nothing_is_asked_again(tmp_path: Path) -> None:

@@ -37,10 +37,10 @@ class ChoiceScreen(Dialog[str | None]):
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog") as dialog:
-            dialog.border_title = content(self._title)
+            dialog.border_title = content(self.letters(self._title))
             dialog.border_subtitle = self.letters("Enter chooses · Esc closes")
             if self._note:
-                yield Static(content(self._note), classes="dialog-note")
+                yield Static(content(self.letters(self._note)), classes="dialog-note")
             yield OptionList(*self._options(), markup=False)
 
     def _options(self) -> list[Option]:
