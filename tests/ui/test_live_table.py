@@ -15,7 +15,7 @@ from textual.geometry import Region
 from textual.pilot import Pilot
 
 from sollol_tui.ui.text import Line, Span, plain
-from sollol_tui.ui.widgets.live_table import LiveTable
+from sollol_tui.ui.widgets.live_table import STAY_S, LiveTable
 from sollol_tui.ui.widgets.table_lines import (
     CURSOR,
     changed_columns,
@@ -206,6 +206,30 @@ async def test_a_value_that_changes_without_being_seen_paints_nothing(
         table.tick(15.0)
         table.flush()
         assert regions == []
+
+
+async def test_a_column_comes_when_it_has_something_to_tell_and_goes_a_while_after_that() -> None:
+    columns = [
+        Column("name", "NAME", 6),
+        *(Column(k, k, 6, drop=at) for at, k in enumerate("XY", 1)),
+    ]
+    table = LiveTable(columns)
+    app = Wired(lambda: [table])
+
+    async with app.run_test(size=(24, 8)) as pilot:
+        shown = []
+        for now_s, first in (
+            (100.0, "0"),
+            (101.0, "3"),
+            (102.0, "–"),
+            (101.0 + STAY_S - 1, "–"),
+            (101.0 + STAY_S, "–"),
+        ):
+            table.show([Row("k", (Cell("k"), Cell(first), Cell("7")))])
+            table.tick(now_s)
+            await pilot.pause()
+            shown.append(next(key for key in "XY" if key in app.on_terminal(table)[0]))
+        assert shown == ["Y", "X", "X", "X", "Y"], "at once, and without a dance"
 
 
 @pytest.mark.parametrize("seed", [1, 2])

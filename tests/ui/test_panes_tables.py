@@ -105,7 +105,8 @@ def test_who_waits_is_counted_by_target_with_the_age_of_the_oldest() -> None:
     found = queues(requests)
     assert found == {RIG_URL: Queue(2, NOW_S - 40), COORDINATOR_URL: Queue(1, NOW_S - 1)}
     assert found[RIG_URL](NOW_S) == (" 2 · 40 s", "warn")
-    assert found[COORDINATOR_URL](NOW_S) == ("  1 · 1 s", "")
+    assert found[COORDINATOR_URL](NOW_S) == ("        0", "muted"), "every answer begins once"
+    assert found[COORDINATOR_URL](NOW_S + 1) == ("  1 · 2 s", "")
 
 
 @pytest.mark.parametrize("waiting", [1, 12, 123])
@@ -302,6 +303,27 @@ def test_state_and_name_are_whole_in_every_width(cells: int, ascii_only: bool) -
                 assert width(text) <= place.width
         titles = {columns[p.at].key for p in plan.places}
         assert {"status", "loaded"} <= titles or {"status", "host"} <= titles or ascii_only
+
+
+def test_beside_the_chat_a_node_shows_its_speed_and_a_wait_only_while_somebody_waits() -> None:
+    def shown(**told: object) -> list[str]:
+        model = TableModel(node_columns())
+        model.put(node_rows(NODES[:3], **told), NOW_S)  # type: ignore[arg-type]
+        plan = plan_columns(model.columns, model.needs, 58, model.silent(NOW_S))
+        return [model.columns[place.at].title for place in plan.places]
+
+    assert shown(figures=FIGURES) == ["ST", "NAME", "LOADED", "RUN", "TOK/S", "P50"]
+    waits = {RIG_URL: Queue(1, NOW_S - 14)}
+    assert shown(figures=FIGURES, waits=waits) == ["ST", "NAME", "LOADED", "RUN", "WAIT", "TOK/S"]
+
+
+def test_beside_the_chat_a_backend_shows_its_part_of_the_model_and_of_the_work() -> None:
+    held = {str(backend.address): Held(12, 61) for backend in BACKENDS[:2]}
+    model = TableModel(backend_columns())
+    model.put(backend_rows(BACKENDS[:2], layers=held), NOW_S)
+    plan = plan_columns(model.columns, model.needs, 58, model.silent(NOW_S))
+    titles = [model.columns[place.at].title for place in plan.places]
+    assert titles[:4] == ["ST", "HOST", "MEM", "SHARE"]
 
 
 def test_wide_screens_show_every_column() -> None:

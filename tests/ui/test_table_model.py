@@ -93,6 +93,20 @@ def test_a_dull_column_goes_where_others_would_be_cut() -> None:
     assert plan_columns(COLUMNS, [6, 5, 25, 7], 40).dropped == 1
 
 
+def test_what_tells_nothing_in_any_row_goes_before_all_others_but_not_the_sorted_one() -> None:
+    assert arranged(row("–", 0), row("–", None)).silent(0.0) == {1}, "a name always stays"
+    assert arranged(row("a", 0), row("b", 2)).silent(0.0) == set()
+    assert arranged(row("a", 0), row("b", 0), sort="load").silent(0.0) == set()
+    columns = [Column("a", "A", 8), Column("b", "B", 5, drop=1), Column("c", "C", 5, drop=2)]
+    for silent, shown in (
+        (frozenset[int](), "ab"),
+        (frozenset({1}), "ac"),
+        (frozenset({1, 2}), "ab"),
+    ):
+        plan = plan_columns(columns, [8, 5, 5], 21, silent)
+        assert "".join(columns[place.at].key for place in plan.places) == shown
+
+
 # Rows
 
 

@@ -34,6 +34,7 @@ from sollol_tui.ui.widgets.table_model import (
 
 Rows: TypeAlias = Sequence[Row] | Callable[[], Sequence[Row]]
 ORDER_S = 1.0  # a sorted table takes a new order on this grid
+STAY_S = 15.0  # so long a column stays that has nothing to tell any more: none should dance
 
 
 class LiveTable(CursorPane):
@@ -58,7 +59,8 @@ class LiveTable(CursorPane):
         super().__init__(ascii_only=ascii_only, id=id, classes=classes)
         self._model = TableModel(columns)
         self._plan = Plan(())
-        self._planned_for: tuple[int, ...] = ()
+        self._planned_for: tuple[int, tuple[int, ...], frozenset[int]] | None = None
+        self._told_at_s: dict[int, float] = {}  # when a column had something to tell, by its place
         self._coming: Callable[[], Sequence[Row]] | None = None
         self._renewal = Renewal.NOTHING
         self._is_order_planned = False
@@ -101,6 +103,7 @@ class LiveTable(CursorPane):
     def fit_anew(self) -> None:
         """Give every column the width that its rows need now: it never gets narrower otherwise."""
         self._model.measure_anew(self._now_s)
+        self._told_at_s.clear()
         self._changed()
 
     # Order and filter
@@ -149,10 +152,17 @@ class LiveTable(CursorPane):
             self._renew()
 
     def _fit_width(self) -> None:
-        planned_for = (self._cells, *self._model.needs)
+        silent = self._silent()
+        planned_for = (self._cells, tuple(self._model.needs), silent)
         if self._planned_for != planned_for:
             self._planned_for = planned_for
-            self._plan = plan_columns(self._model.columns, self._model.needs, self._cells)
+            self._plan = plan_columns(self._model.columns, self._model.needs, self._cells, silent)
+
+    def _silent(self) -> frozenset[int]:
+        """The columns that have had nothing to tell for a while: the first to go."""
+        silent, now_s, told_at_s = self._model.silent(self._now_s), self._now_s, self._told_at_s
+        told_at_s |= dict.fromkeys(set(range(len(self._model.columns))) - silent, now_s)
+        return frozenset(at for at in silent if now_s - told_at_s.get(at, -STAY_S) >= STAY_S)
 
     def _settle(self) -> None:
         coming, self._coming = self._coming, None

@@ -73,24 +73,38 @@ class Plan(NamedTuple):
     dropped: int = 0
 
 
+_NOTHING = ("", "0", UNKNOWN)  # what tells nothing
 MORE = 4  # cells for the mark of what was dropped: " +12"
 
 
-def plan_columns(columns: Sequence[Column], needs: Sequence[int], cells: int) -> Plan:
+def plan_columns(
+    columns: Sequence[Column],
+    needs: Sequence[int],
+    cells: int,
+    silent: frozenset[int] = frozenset(),
+) -> Plan:
     """Which columns fit, where and how wide. The first cell of a line is the cursor's.
 
-    `needs` are the widths of what stands in the columns, titles left out.
+    Args:
+        columns: all that there are.
+        needs: the widths of what stands in them, titles left out.
+        cells: the width of the line.
+        silent: those that tell nothing in any row: they go before all others.
     """
     least = [_least(column, need) for column, need in zip(columns, needs, strict=True)]
     kept = [at for at, column in enumerate(columns) if not column.drop]  # cut, where they must
-    for at in sorted(range(len(columns)), key=lambda at: columns[at].drop):
+
+    def rank(at: int) -> tuple[bool, int]:
+        return (at in silent, columns[at].drop)
+
+    for at in sorted((at for at, column in enumerate(columns) if column.drop), key=rank):
         wider = sorted({*kept, at})
         if _spare(least, wider, cells) >= 0:
             kept = wider
     wants = [
         max(0, min(c.most, need) - w) for c, need, w in zip(columns, needs, least, strict=True)
     ]
-    yielding = sorted((at for at in kept if columns[at].yields), key=lambda at: columns[at].drop)
+    yielding = sorted((at for at in kept if columns[at].yields), key=rank)
     while yielding and _spare(least, kept, cells) < sum(wants[at] for at in kept):
         kept.remove(yielding.pop())
     return Plan(_places(least, wants, kept, cells), len(columns) - len(kept))
@@ -157,6 +171,11 @@ def filter_words(text: str) -> tuple[str, ...]:
     return tuple(word for word in text.casefold().split() if word.strip("!"))
 
 
+def _is_silent(cell: Cell, now_s: float) -> bool:
+    text = cell.text if isinstance(cell.text, str) else cell.text(now_s)[0]
+    return text.strip() in _NOTHING
+
+
 class TableModel:
     """Rows by key, in the order given or sorted, filtered, as a run of lines."""
 
@@ -196,6 +215,17 @@ class TableModel:
         self.needs = [0] * len(self.columns)
         for row in self.rows.values():
             self._measure(row, now_s)
+
+    def silent(self, now_s: float) -> frozenset[int]:
+        """The columns that tell nothing in any row now; the one that orders them counts as one
+        that tells something."""
+        sort_at = self._sort_at()
+        rows = self.rows.values()
+        return frozenset(
+            at
+            for at, column in enumerate(self.columns)
+            if column.drop and at != sort_at and all(_is_silent(r.cells[at], now_s) for r in rows)
+        )
 
     def _measure(self, row: Row, now_s: float) -> None:
         for at, most in self._flexible:
