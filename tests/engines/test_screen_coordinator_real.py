@@ -226,8 +226,8 @@ def test_a_backend_that_dies_in_the_middle_of_an_answer(ollama_lab: Lab, scene: 
         screen.wait_for(f"{LARGE} → {node.address}")
         screen.wait_for("● ready", "0–59 +out", "rpc 1/2", "✗ down")
         assert pid not in scene.pids
-        screen.keys("Escape")
-        screen.wait_gone("Esc stops")
+        screen.escape("Esc stops")
+        screen.escape("Enter Send")
         screen.keys("4", "z")
         screen.wait_for(f"The RPC backend {scene.backends[0].address} was lost.")
         scene.backends[0].start()

@@ -225,6 +225,16 @@ async def test_an_answer_that_is_none_tells_why(http: Http, script: bytes, kind:
         assert last.fault.kind is kind
 
 
+async def test_a_connection_that_ends_too_early_is_told_in_plain_words(http: Http) -> None:
+    half, nothing = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab", plays()
+    for script, words in ((half, "closed the connection in the middle"), (nothing, "connection")):
+        async with serving(script) as canned:
+            fault = await http.call(Server(canned.url), "/", SOON_S)
+            assert isinstance(fault, Fault)
+            assert str(fault).startswith("answer broke off: it closed the connection")
+            assert str(fault).endswith(words)
+
+
 async def test_an_answer_too_large_to_hold_is_given_up(
     http: Http, monkeypatch: pytest.MonkeyPatch
 ) -> None:

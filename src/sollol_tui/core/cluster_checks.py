@@ -49,7 +49,8 @@ def _coordinator(state: CoordinatorState) -> Check:
         advice = _KEY.format(table="coordinators")
         return Check("coordinator", Level.FAIL, url, "asks for a key", (str(state.fault),), advice)
     if state.status is CoordinatorStatus.READY:
-        over = f" over {len(state.backends)} backends" if state.backends else ""
+        held = units.counted(len(state.backends), "backend")
+        over = f" over {held}" if state.backends else ""
         return Check("coordinator", Level.OK, url, f"serves {state.model or 'a model'}{over}")
     if state.status in _COMING:
         return Check("coordinator", Level.OK, url, f"is {state.status}")

@@ -121,7 +121,7 @@ def _trace_parts(trace: Mapping[str, object]) -> list[str]:
     backends = wire.count(trace.get("num_backends"))
     return [
         _arrow(_name(trace.get("model")), _place(trace)),
-        f"{backends} RPC backends" if backends else "",
+        units.counted(backends, "RPC backend") if backends else "",
         _name(trace.get("error")),
         _latency(trace.get("latency_ms")),
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple, TypeVar
 
+from sollol_tui.core import units
 from sollol_tui.core.events import Event, ModeChosen
 from sollol_tui.core.holding import free_for
 from sollol_tui.core.ids import OLLAMA_PORT, short_name
@@ -128,10 +129,11 @@ def _offer_words(snapshot: ClusterSnapshot, state: CoordinatorState) -> str:
 
 def _coordinator_words(state: CoordinatorState) -> str:
     if state.status is CoordinatorStatus.READY:
-        held = f" over {len(state.backends)} RPC backends" if state.backends else ""
-        return f"is ready · {state.model or '–'}{held}"
+        held = units.counted(len(state.backends), "RPC backend") if state.backends else ""
+        return f"is ready · {state.model or '–'}" + (f" over {held}" if held else "")
     if state.problems and state.status not in _COMING:
-        return f"is {state.status} · {state.problems[0].sentence} {state.problems[0].next}"
+        how = "resting" if state.status is CoordinatorStatus.QUARANTINED else state.status
+        return f"is {how} · {state.problems[0].sentence} {state.problems[0].next}"
     fault = state.fault if state.status not in _COMING else None
     return f"is {state.status}" + (f" · {fault}" if fault else "")
 

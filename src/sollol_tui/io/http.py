@@ -221,8 +221,8 @@ def fault_of(error: Exception) -> Fault:
     refused = [fault for fault in causes if fault.kind is FaultKind.REFUSED]
     if refused or causes:
         return (refused or causes)[0]
-    if isinstance(error, httpx.RemoteProtocolError) and "without sending" not in str(error):
-        return Fault(FaultKind.PROTOCOL, f"not HTTP: {one_line(str(error))}")
+    if isinstance(error, httpx.RemoteProtocolError):
+        return _fault_of_protocol(str(error))
     if isinstance(error, httpx.DecodingError):
         return Fault(FaultKind.PROTOCOL, one_line(str(error)))
     if isinstance(error, httpx.ConnectError | ssl.SSLError):
@@ -232,6 +232,14 @@ def fault_of(error: Exception) -> Fault:
     if isinstance(error, OSError):
         return Fault(FaultKind.UNREACHABLE, one_line(error.strerror or str(error)))
     raise error
+
+
+def _fault_of_protocol(words: str) -> Fault:
+    """What httpx finds wrong with what a server sends, in words for people."""
+    if "without sending" not in words:
+        return Fault(FaultKind.PROTOCOL, f"not HTTP: {one_line(words)}")
+    whole = "complete message" not in words
+    return Fault(FaultKind.CUT, "it closed the connection" + ("" if whole else " in the middle"))
 
 
 def fault_of_status(status: int, body: bytes, retry_after: str = "") -> Fault:
