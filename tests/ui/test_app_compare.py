@@ -127,12 +127,22 @@ async def test_escape_stops_all_and_the_next_one_leaves() -> None:
         await until(pilot, lambda: app.screen is app.dashboard)
 
 
-async def test_a_question_while_they_write_comes_back_into_the_prompt() -> None:
+async def test_a_question_while_they_write_waits_until_all_have_ended() -> None:
     async with comparing() as (pilot, engine, _app):
         await ask(pilot)
-        await pilot.press(*"next?", "enter")
-        await until_shown(pilot, "They are still writing: Esc stops them.", "▌ next?")
-        assert len(engine.requests) == 2
+        for text in ("next?", "last?"):
+            await pilot.press(*text, "enter")
+        await until_shown(pilot, "2 of 2 writing · 2 questions wait")
+        engine.finish(LLAMA.name, "Because.")
+        await until_shown(pilot, "1 of 2 writing")
+        assert len(engine.requests) == 2, "each column has every question at the same time"
+        engine.finish(QWEN.name, "Therefore.")
+        await until_shown(pilot, "2 of 2 writing · 1 question waits", "▌ next?")
+        assert [r.messages[-1].content for r in engine.requests[2:]] == ["next?", "next?"]
+        await pilot.press("n", "o", "escape")
+        await until_shown(pilot, "■ stopped", "▌ last?", "▌ no")
+        await until(pilot, lambda: engine.closed == 4)
+        assert len(engine.requests) == 4, "what was stopped does not go on by itself"
 
 
 async def test_the_same_model_on_two_nodes_asks_only_them() -> None:

@@ -220,8 +220,8 @@ def _line(show: Show) -> Line:
     [
         (None, "choosing who answers… 2 s"),
         (Waiting(0, 3.0, loading=True), "loading llama3.2:3b on gpu-rig… 5 s"),
-        (Waiting(2, 1.0, loading=False), "waiting for gpu-rig: 2 requests before this one · 3 s"),
-        (Waiting(1, 1.0, loading=True), "waiting for gpu-rig: 1 request before this one · 3 s"),
+        (Waiting(2, 1.0, loading=False), "behind 2 requests on gpu-rig · 3 s"),
+        (Waiting(1, 1.0, loading=True), "behind 1 request on gpu-rig · 3 s"),
         (
             Waiting(0, 1.0, False, Progress(512, 2048)),
             "gpu-rig reads the question: 512 of 2\u202f048 tokens · 3 s",

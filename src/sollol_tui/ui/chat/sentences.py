@@ -129,7 +129,7 @@ def waiting(model: str, name: str, event: Waiting | None, seconds: float) -> str
         return f"asking {name}… {passed}"
     if event.position > 0:
         before = "1 request" if event.position == 1 else f"{event.position} requests"
-        return f"waiting for {name}: {before} before this one{SEPARATOR}{passed}"
+        return f"behind {before} on {name}{SEPARATOR}{passed}"  # short: it stands in narrow columns
     if event.loading:
         passed = measures.loading(seconds, event.last_load_s)
         return f"loading {model_words(model)} on {name}… {passed}"

@@ -112,6 +112,7 @@ class CompareScreen(SteadyScreen[Compared | None]):
         self._prompt = Prompt("Ask all of them", id="prompt")
         self._keys = OneLine(ascii_only=ascii_only, id="keys")
         self._timer: Timer | None = None
+        self._waiting: list[str] = []  # questions that came while answers were being written
 
     def compose(self) -> ComposeResult:
         yield from (self._head, self.columns, self._summary, self._prompt, self._keys)
@@ -137,13 +138,17 @@ class CompareScreen(SteadyScreen[Compared | None]):
 
     @on(Prompt.Submitted)
     def ask_all(self, event: Prompt.Submitted) -> None:
+        """Ask it now, or when all that write have ended: each column has every question."""
         event.stop()
         if self.is_streaming:
-            self._prompt.take_back(event.text)
-            self.post_message(Told("They are still writing: Esc stops them.", refused=True))
-            return
+            self._waiting.append(event.text)
+            self._show_head()
+        else:
+            self._ask(event.text)
+
+    def _ask(self, text: str) -> None:
         for column in self.columns.all:
-            column.ask(event.text)
+            column.ask(text)
         if self._timer is not None:
             self._timer.resume()
         self._summary.display = False
@@ -167,7 +172,11 @@ class CompareScreen(SteadyScreen[Compared | None]):
         event.stop()
         self._show_states()
         self.refresh_bindings()
-        if not self.is_streaming:
+        if self.is_streaming:
+            return
+        if self._waiting:
+            self._ask(self._waiting.pop(0))
+        else:
             self._show_end()
 
     def _show_end(self) -> None:
@@ -196,7 +205,9 @@ class CompareScreen(SteadyScreen[Compared | None]):
 
     def _going_on(self) -> str:
         if writing := self.columns.writing:
-            return f"{writing} of {len(self.columns.all)} writing"
+            waiting = len(self._waiting)
+            words = "1 question waits" if waiting == 1 else f"{waiting} questions wait"
+            return f"{writing} of {len(self.columns.all)} writing" + f" · {words}" * bool(waiting)
         asked = len(self.columns.shown.session.turns)
         return f"{asked} question{'s' if asked != 1 else ''} asked" if asked else ""
 
@@ -287,7 +298,10 @@ class CompareScreen(SteadyScreen[Compared | None]):
             self.dismiss(None)
 
     def stop(self) -> None:
-        """Stop every answer; what came stays."""
+        """Stop every answer; what came stays, and questions that wait are in the prompt again."""
+        if self._waiting:
+            self._prompt.write("\n".join(filter(None, [*self._waiting, self._prompt.text])))
+            self._waiting.clear()
         for column in self.columns.all:
             column.conversation.stop()
 
