@@ -328,6 +328,23 @@ def test_a_reader_that_has_enough_ends_it_quietly(place: Place, words: tuple[str
     assert "Broken" not in err
 
 
+def test_a_parallel_answer_is_whole_and_each_part_is_told(place: Place) -> None:
+    question = "Write a long story in 2 chapters:\n1. The river\n2. The bridge"
+    found = place.call("chat", "-m", MODEL, "--json", "--parallel", "2", question)
+    assert found.returncode in (0, 3), found.stderr
+    events = [json.loads(line) for line in found.stdout.splitlines()]
+    assert events[0] == {"event": "parts", "titles": ["The river", "The bridge"]}
+    assert text(events).startswith("## The river\n\n")
+    assert text(events).count("\n\n## The bridge\n\n") == 1
+    ended = {e["part"]: e["target"] for e in those(events, "part") if e["state"] == "done"}
+    assert sorted(ended) == [0, 1]
+    assert ended[0] != ended[1], "each on a node of its own"
+    end = events[-1]
+    assert end["event"] == "finished"
+    assert end["tries"] == 2
+    assert end["one_by_one_s"] > 0
+
+
 def written(path: Path) -> list[Json]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 

@@ -364,6 +364,30 @@ async def test_a_stop_a_cold_load_and_an_unload_are_no_failures(cluster: Cluster
         assert not those([*cold, *again], Notice)
 
 
+async def test_who_waits_behind_another_is_told_its_place_and_for_how_long(
+    cluster: Cluster,
+) -> None:
+    """A node has one slot: the second question gets no byte until the first is answered (N7)."""
+    async with running(settings_of(cluster.nodes[:1])) as engine:
+        await asked(engine)
+        long = question(options=ChatOptions(temperature=0, max_tokens=400, seed=1))
+        async with aclosing(engine.ask(long)) as first:
+            async for event in first:
+                if isinstance(event, Delta):
+                    break
+            answers = asyncio.create_task(asked(engine))
+            await until(engine, lambda s: s.nodes[0].in_flight == 2)
+            async for _ in first:
+                pass
+        waits = those(await answers, Waiting)
+        assert waits, "it had to wait"
+        assert waits[0].position == 1
+        assert not waits[0].loading
+        ages = [w.age_s for w in waits]
+        assert ages == sorted(ages)
+        assert at_rest(engine.store.snapshot)
+
+
 async def test_a_full_queue_is_saturation_and_the_next_node_answers(
     ollama_lab: Lab, store: Path
 ) -> None:
