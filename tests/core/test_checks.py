@@ -66,7 +66,7 @@ WELL = Findings(
     model=ModelSeen("llama3:70b", "/store/blob", 2**35, 80),
     asked_model="",
     planned=Planned(PLAN, (), blocked=False),
-    port=PortSeen("127.0.0.1:18080", free=True),
+    ports=(PortSeen("127.0.0.1:18080", free=True),),
     snapshot=ClusterSnapshot(nodes=(NODE,), backends=(IDLE,), registry=REDIS),
     registry_is_configured=False,
     settings=SettingsSeen("/config.toml", is_there=True),
@@ -105,7 +105,7 @@ def test_everything_that_is_not_well_says_what_to_do() -> None:
         stores=(StoreSeen("/store", None, "Permission denied", "Join the group."),),
         model=NO_MODEL,
         asked_model="x",
-        port=PortSeen("127.0.0.1:18080", free=False, holder="python, process 3"),
+        ports=(PortSeen("127.0.0.1:18080", free=False, holder="python, process 3"),),
         registry_is_configured=True,
         settings=SettingsSeen("/config.toml", is_there=True, error="nodes: wants a list"),
         state_dir_problem="Read-only file system",
@@ -165,9 +165,31 @@ def test_a_model_that_does_not_fit_says_where_and_what_would_help() -> None:
     ],
 )
 def test_the_port_is_free_or_somebodys(port: PortSeen, level: Level, says: str) -> None:
-    found = the("port", WELL._replace(port=port))
+    found = the("port", WELL._replace(ports=(port,)))
     assert found.level is level
     assert says in found.says
+
+
+def test_each_place_of_ours_has_its_port_and_only_the_usual_one_is_needed() -> None:
+    taken = PortSeen("127.0.0.1:18081", False, "python, process 3")
+    needed = WELL._replace(asked_model="m")
+    for ports, levels in (
+        ((taken, *WELL.ports), [Level.FAIL, Level.OK]),
+        ((*WELL.ports, taken), [Level.OK, Level.WARN]),
+    ):
+        checks = [c for c in all_checks(needed._replace(ports=ports)) if c.name == "port"]
+        assert [c.level for c in checks] == levels
+        assert [c.subject for c in checks] == [p.address for p in ports]
+
+
+def test_the_models_that_coordinators_are_set_to_run_are_asked_for() -> None:
+    other = ModelSeen("qwen3:32b", "/store/other", 2**34, 64)
+    set_up = WELL._replace(set_models=(NO_MODEL, other))
+    checks = [c for c in all_checks(set_up) if c.name == "model"]
+    assert [c.level for c in checks] == [Level.FAIL, Level.OK]
+    assert checks[1].says == "16.0 GiB, 64 layers, as set for a coordinator"
+    asked = [c for c in all_checks(set_up._replace(asked_model="x")) if c.name == "model"]
+    assert [c.subject for c in asked] == [NO_MODEL.subject, "qwen3:32b", "llama3:70b"]
 
 
 # Backends
@@ -260,13 +282,26 @@ def test_a_coordinator_that_waits_to_be_started_here_is_no_failure() -> None:
     assert "port" in names
 
 
+def test_a_second_one_of_ours_that_does_not_run_is_no_failure_either() -> None:
+    """What the settings name is expected to run, what is run from here is not."""
+    ports = (*WELL.ports, PortSeen("127.0.0.1:18081", free=True))
+    second = COORDINATOR._replace(
+        url=CoordinatorUrl("http://127.0.0.1:18081"),
+        status=CoordinatorStatus.STOPPED,
+        sources=("config",),
+    )
+    for found, named in ((WELL._replace(ports=ports), False), (WELL, True)):
+        names = [check.name for check in all_checks(seeing(found, coordinators=(second,)))]
+        assert ("coordinator" in names) is named
+
+
 def test_one_on_our_port_that_does_not_answer_is_a_failure() -> None:
     silent = COORDINATOR._replace(
         url=CoordinatorUrl("http://127.0.0.1:18080"),
         status=CoordinatorStatus.UNKNOWN,
         fault=Fault(FaultKind.TIMEOUT),
     )
-    taken = WELL._replace(port=PortSeen("127.0.0.1:18080", free=False, is_ours=True))
+    taken = WELL._replace(ports=(PortSeen("127.0.0.1:18080", free=False, is_ours=True),))
     found = the("coordinator", seeing(taken, coordinators=(silent,)))
     assert (found.level, found.says) == (Level.FAIL, "does not answer")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,10 +18,11 @@ from sollol_tui.verbs.arguments import parse
 from sollol_tui.verbs.check import check
 from sollol_tui.verbs.check_settings import examination
 from tests import fakes
+from tests.engine.place import free_port
 
 from .fakes import heard, voice
 
-NOWHERE = ("--redis", "off", "--coordinator", "127.0.0.1:1")
+NOWHERE = ("--redis", "off")
 NOT_HERE = {"SOLLOL_TUI_LOOK_AT_LOCALHOST": "false", "TERM": "xterm", "LANG": "C.UTF-8"}
 HELP = "--host HOST\n--port PORT\n--rpc SERVERS\n--model FNAME"
 SERVER = f"""\
@@ -47,7 +49,8 @@ def checked(
     """What `check` says with these flags, in this environment and no other."""
     spoken = voice()
     variables = {**NOT_HERE, "PATH": str(tmp_path / "bin"), **(env or {})}
-    what = examination(parse(["check", *NOWHERE, *argv]), variables, tmp_path / "state")
+    here = ("--coordinator", f"127.0.0.1:{free_port()}")
+    what = examination(parse(["check", *NOWHERE, *here, *argv]), variables, tmp_path / "state")
     code = check(what, spoken, as_json=as_json, clock=lambda: 5.0)
     return code, heard(spoken)[0]
 
@@ -86,6 +89,22 @@ def test_on_an_empty_machine_nothing_fails_and_everything_missing_is_named(tmp_p
         "registry": "ok",
     }
     assert not (tmp_path / "state").exists(), "it writes nothing"
+
+
+def test_each_place_of_ours_is_looked_at_and_what_it_is_set_to_run(tmp_path: Path) -> None:
+    config = tmp_path / "two.toml"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        config.write_text(
+            f'[[coordinators]]\nurl = "http://127.0.0.1:{port}"\nmodel = "nobody:has-it"\n'
+        )
+        code, out = checked(tmp_path, "--config", str(config))
+    assert code == 1
+    ports = [c for c in json.loads(out)["checks"] if c["check"] == "port"]
+    assert [c["level"] for c in ports] == ["ok", "warn"]
+    assert ports[1]["subject"] == f"127.0.0.1:{port}"
+    assert "taken by" in ports[1]["says"]
+    assert (told(out, "model")["level"], told(out, "model")["subject"]) == ("fail", "nobody:has-it")
 
 
 def test_what_was_asked_for_and_is_missing_fails(tmp_path: Path) -> None:

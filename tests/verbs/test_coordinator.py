@@ -474,32 +474,41 @@ def stopped(url: CoordinatorUrl, state_dir: Path) -> tuple[int, str, str]:
 
 
 @pytest.fixture
-def left(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+def port() -> int:
+    """A port where nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as bound:
+        return int(bound.getsockname()[1])
+
+
+@pytest.fixture
+def url(port: int) -> CoordinatorUrl:
+    return CoordinatorUrl(f"http://127.0.0.1:{port}")
+
+
+@pytest.fixture
+def left(tmp_path: Path, port: int, url: CoordinatorUrl) -> Iterator[subprocess.Popen[bytes]]:
     """A process with a record, as an earlier run leaves it."""
     with subprocess.Popen([sys.executable, "-c", SLEEPS], start_new_session=True) as child:
         identity = process.identify(child.pid)
         assert identity is not None
-        record = RunRecord(identity, URL, "m:latest", "/m", (), (), str(tmp_path / "log"))
-        runs.write_run(tmp_path, 18080, record)
+        record = RunRecord(identity, url, "m:latest", "/m", (), (), str(tmp_path / "log"))
+        runs.write_run(tmp_path, port, record)
         yield child
         child.kill()
 
 
 def test_stop_ends_what_an_earlier_run_left_and_forgets_it(
-    left: subprocess.Popen[bytes], tmp_path: Path
+    left: subprocess.Popen[bytes], tmp_path: Path, port: int, url: CoordinatorUrl
 ) -> None:
-    code, out, err = stopped(URL, tmp_path)
+    code, out, err = stopped(url, tmp_path)
     assert (code, err) == (0, "")
-    assert out == f"stopped m:latest at {URL} (process {left.pid})\n"
+    assert out == f"stopped m:latest at {url} (process {left.pid})\n"
     assert left.wait() == -signal.SIGTERM
-    assert runs.read_run(tmp_path, 18080) is None
-    assert runs.keeper(tmp_path, 18080) is None
+    assert runs.read_run(tmp_path, port) is None
+    assert runs.keeper(tmp_path, port) is None
 
 
-def test_stop_where_nothing_runs_is_no_failure(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as bound:
-        port = bound.getsockname()[1]
-    url = CoordinatorUrl(f"http://127.0.0.1:{port}")
+def test_stop_where_nothing_runs_is_no_failure(tmp_path: Path, url: CoordinatorUrl) -> None:
     assert stopped(url, tmp_path) == (0, f"nothing runs at {url}\n", "")
 
 
@@ -514,22 +523,22 @@ def test_stop_leaves_a_strangers_program_alone_and_says_whose_it_is(tmp_path: Pa
 
 
 def test_stop_believes_no_process_id_that_is_somebody_elses_by_now(
-    left: subprocess.Popen[bytes], tmp_path: Path
+    left: subprocess.Popen[bytes], tmp_path: Path, port: int, url: CoordinatorUrl
 ) -> None:
-    record = runs.read_run(tmp_path, 18080)
+    record = runs.read_run(tmp_path, port)
     assert record is not None
     other = record.process._replace(started_at_s=1.0)
-    runs.write_run(tmp_path, 18080, record._replace(process=other))
-    code, _, _ = stopped(URL, tmp_path)
+    runs.write_run(tmp_path, port, record._replace(process=other))
+    code, _, _ = stopped(url, tmp_path)
     assert code == 0
     assert left.poll() is None
 
 
 def test_stop_does_not_fight_with_the_program_that_keeps_it_up(
-    left: subprocess.Popen[bytes], tmp_path: Path
+    left: subprocess.Popen[bytes], tmp_path: Path, port: int, url: CoordinatorUrl
 ) -> None:
-    with runs.looked_after(tmp_path, 18080):
-        code, out, err = stopped(URL, tmp_path)
+    with runs.looked_after(tmp_path, port):
+        code, out, err = stopped(url, tmp_path)
     assert (code, out) == (1, "")
     assert f"another sollol-tui: stop that (process {os.getpid()})" in err
     assert left.poll() is None

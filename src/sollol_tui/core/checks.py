@@ -11,10 +11,10 @@ from sollol_tui.core.cluster_checks import (
     node_checks,
     registry_check,
 )
-from sollol_tui.core.findings import Check, Findings, Level, needs_coordinator
+from sollol_tui.core.findings import Check, Findings, Level
 from sollol_tui.core.machine_checks import (
     model_checks,
-    port_check,
+    port_checks,
     program_checks,
     settings_checks,
     terminal_check,
@@ -30,8 +30,8 @@ def all_checks(found: Findings) -> tuple[Check, ...]:
         terminal_check(found.terminal, found.ascii),
         *program_checks(found),
         *model_checks(found),
-        port_check(found.port, serious=needs_coordinator(found)),
-        *coordinator_checks(found.snapshot, found.port),
+        *port_checks(found),
+        *coordinator_checks(found.snapshot, found.ports),
         *backend_checks(found),
         *node_checks(found),
         registry_check(found.snapshot, found.registry_is_configured),

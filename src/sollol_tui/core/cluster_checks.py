@@ -30,11 +30,11 @@ _KEY = "Give its key: api_key under [[{table}]] in the configuration file."
 # Coordinators
 
 
-def coordinator_checks(snapshot: ClusterSnapshot, port: PortSeen) -> Iterator[Check]:
+def coordinator_checks(snapshot: ClusterSnapshot, ports: Sequence[PortSeen]) -> Iterator[Check]:
+    free = {port.address: port.free for port in ports}
     for state in snapshot.coordinators:
-        ours = state.url.endswith(f"//{port.address}")
         gone = state.status in {CoordinatorStatus.STOPPED, CoordinatorStatus.UNKNOWN}
-        if gone and (port.free if ours else not is_configured(state.sources)):
+        if gone and free.get(state.url.partition("//")[2], not is_configured(state.sources)):
             continue  # the port says it: it is started when it is needed
         yield _coordinator(state)
 

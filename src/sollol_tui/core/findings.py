@@ -58,7 +58,7 @@ class ModelSeen(NamedTuple):
 
 
 class PortSeen(NamedTuple):
-    """The port of our coordinator. `holder` are the words for who listens there."""
+    """The port of a coordinator of ours. `holder` are the words for who listens there."""
 
     address: str
     free: bool
@@ -109,7 +109,7 @@ class Findings(NamedTuple):
     model: ModelSeen | Problem
     asked_model: str  # empty: nobody named one
     planned: Planned | None
-    port: PortSeen
+    ports: tuple[PortSeen, ...]  # of all places of ours, the usual one first
     snapshot: ClusterSnapshot
     registry_is_configured: bool
     settings: SettingsSeen
@@ -119,6 +119,7 @@ class Findings(NamedTuple):
     terminal: TerminalSeen
     ascii: bool = False
     without_runner: Mapping[str, tuple[str, ...]] = {}  # nodes here that cannot run a model: why
+    set_models: tuple[ModelSeen | Problem, ...] = ()  # that coordinators of ours are set to run
 
 
 def needs_coordinator(found: Findings) -> bool:

@@ -10,6 +10,7 @@ from sollol_tui.core.findings import (
     FilesSeen,
     Findings,
     Level,
+    ModelSeen,
     PortSeen,
     ProgramSeen,
     StoreSeen,
@@ -53,16 +54,28 @@ def model_checks(found: Findings) -> Iterator[Check]:
         looked = tuple(f"not there: {path}" for path in found.looked_in)
         advice = "Pull a model with Ollama, name the store (ollama_models), or give a GGUF's path."
         yield Check("model_store", Level.WARN, "", "no store of Ollama is here", looked, advice)
+    yield from map(_set_model, found.set_models)
     level = Level.FAIL if found.asked_model else Level.WARN
     if isinstance(found.model, Problem):
-        yield _no_model(found.model, level)
+        if found.asked_model or not found.set_models:
+            yield _no_model(found.model, level)
         return
-    model = found.model
-    chosen = "" if found.asked_model else ", the largest here"
-    says = f"{units.size(model.bytes)}, {model.layers} layers{chosen}"
-    yield Check("model", Level.OK, model.name, says, (model.path,))
+    if found.asked_model or not found.set_models:
+        yield _model(found.model, "" if found.asked_model else ", the largest here")
     if found.planned is not None and needs_coordinator(found):
         yield from _fit(found.planned, level)
+
+
+def _set_model(seen: ModelSeen | Problem) -> Check:
+    """What a coordinator of ours is set to run is asked for."""
+    if isinstance(seen, Problem):
+        return problem_check("model", Level.FAIL, seen)
+    return _model(seen, ", as set for a coordinator")
+
+
+def _model(model: ModelSeen, chosen: str) -> Check:
+    says = f"{units.size(model.bytes)}, {model.layers} layers{chosen}"
+    return Check("model", Level.OK, model.name, says, (model.path,))
 
 
 def _no_model(problem: Problem, level: Level) -> Check:
@@ -155,7 +168,15 @@ def terminal_check(seen: TerminalSeen, ascii_only: bool) -> Check:
     return Check("terminal", level, "", wrong or "the screen can be drawn", shown, advice)
 
 
-def port_check(seen: PortSeen, *, serious: bool) -> Check:
+def port_checks(found: Findings) -> Iterator[Check]:
+    """Whether each coordinator of ours can listen where it is meant to; the usual one is needed
+    when any is."""
+    serious = needs_coordinator(found)
+    for index, seen in enumerate(found.ports):
+        yield _port(seen, serious=serious and index == 0)
+
+
+def _port(seen: PortSeen, *, serious: bool) -> Check:
     if seen.is_ours:
         kept = f", kept up by sollol-tui (process {seen.keeper_pid})" if seen.keeper_pid else ""
         says = f"the coordinator of ours runs there{kept}"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,8 +20,9 @@ from sollol_tui.core.findings import (
     SettingsSeen,
     StoreSeen,
 )
-from sollol_tui.core.ids import host_of, port_of
+from sollol_tui.core.ids import CoordinatorUrl, host_of, port_of
 from sollol_tui.core.orders import Order, Planned
+from sollol_tui.core.places import own_places
 from sollol_tui.core.problems import Problem
 from sollol_tui.core.settings import Settings
 from sollol_tui.core.state import ClusterSnapshot, CoordinatorStatus, NodeStatus
@@ -29,6 +30,7 @@ from sollol_tui.engine.coordinator_process import bind_error
 from sollol_tui.engine.engine import Engine
 from sollol_tui.engine.found_run import FoundRun
 from sollol_tui.io import binaries, blobs, host, stores
+from sollol_tui.io.blobs import ModelFile
 from sollol_tui.io.disk import Disk
 from sollol_tui.io.files import write_problem
 from sollol_tui.io.ollama_here import runner_missing
@@ -57,12 +59,12 @@ async def examine(what: Examination) -> Findings:
             asyncio.to_thread(_model, what),
             asyncio.to_thread(look_at_terminal, what.env),
             asyncio.to_thread(_sollol_files, settings),
+            asyncio.to_thread(_set_models, what),
         )
         snapshot = await engine.first_look()
-        llama_server, rpc_server, model, terminal, sollol = await on_threads
+        llama_server, rpc_server, model, terminal, sollol, set_models = await on_threads
         planned = await _planned(engine, what, snapshot)
-        found = FoundRun(what.state_dir, engine.coordinator_url)
-        port = await asyncio.to_thread(_port, found)
+        ports = await asyncio.to_thread(_ports, what.state_dir, engine.coordinator_urls)
         without_runner = await asyncio.to_thread(_without_runner, snapshot)
     places = stores.stores(what.env, settings.ollama_models)
     return Findings(
@@ -73,7 +75,7 @@ async def examine(what: Examination) -> Findings:
         model=model,
         asked_model=what.asked_model or settings.model_path,
         planned=planned,
-        port=port,
+        ports=ports,
         snapshot=snapshot,
         registry_is_configured=what.registry_is_configured,
         settings=what.settings_seen,
@@ -83,6 +85,7 @@ async def examine(what: Examination) -> Findings:
         terminal=terminal,
         ascii=settings.ascii,
         without_runner=without_runner,
+        set_models=set_models,
     )
 
 
@@ -102,7 +105,17 @@ def _model(what: Examination) -> ModelSeen | Problem:
     """The model that a coordinator would get, looked for as the planner does (S3)."""
     places = stores.stores(what.env, what.settings.ollama_models)
     asked = what.asked_model or what.settings.model_path
-    found = blobs.resolve_model(asked, places) if asked else blobs.largest_model(places)
+    return _seen(blobs.resolve_model(asked, places) if asked else blobs.largest_model(places))
+
+
+def _set_models(what: Examination) -> tuple[ModelSeen | Problem, ...]:
+    """Those that coordinators of ours are set to run, each once."""
+    places = stores.stores(what.env, what.settings.ollama_models)
+    names = dict.fromkeys(place.model for place in own_places(what.settings) if place.model)
+    return tuple(_seen(blobs.resolve_model(name, places)) for name in names)
+
+
+def _seen(found: ModelFile | Problem) -> ModelSeen | Problem:
     if isinstance(found, Problem):
         return found
     return ModelSeen(found.name, found.path, found.bytes, found.header.layers)
@@ -138,6 +151,10 @@ async def _planned(engine: Engine, what: Examination, snapshot: ClusterSnapshot)
     if any(c.status is CoordinatorStatus.READY for c in snapshot.coordinators):
         return None
     return await engine.plan_coordinator(Order(what.asked_model))
+
+
+def _ports(state_dir: Path, urls: Sequence[CoordinatorUrl]) -> tuple[PortSeen, ...]:
+    return tuple(_port(FoundRun(state_dir, url)) for url in urls)
 
 
 def _port(found: FoundRun) -> PortSeen:
