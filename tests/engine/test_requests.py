@@ -252,8 +252,18 @@ async def test_nothing_that_has_the_model_is_said_with_every_reason() -> None:
         events = await asked(engine, question("unheard-of:1b"))
         (failed,) = events
         assert isinstance(failed, Failed)
-        assert "nobody has this model" in str(failed.fault)
+        assert str(failed.fault) == "not found: nobody has this model"
         assert failed.tries == 0
+
+
+async def test_a_node_that_is_down_is_no_model_that_is_missing() -> None:
+    async with fakes.node() as node, running(settings_for((node.url,))) as engine:
+        await node.stop()
+        await until(engine, lambda s: s.nodes[0].status is NodeStatus.DOWN)
+        (failed,) = await asked(engine)
+        assert isinstance(failed, Failed)
+        assert failed.fault.kind is FaultKind.REFUSED
+        assert "down: connection refused" in failed.fault.detail
 
 
 async def test_mode_both_sends_the_large_model_to_the_coordinator() -> None:

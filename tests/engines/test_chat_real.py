@@ -261,6 +261,7 @@ def test_nothing_came_is_one_and_says_each_reason(place: Place) -> None:
     events = [read(line) for line in found.stdout.splitlines()]
     assert found.returncode == 1
     assert (events[-1]["event"], events[-1]["kept_chars"]) == ("failed", 0)
+    assert events[-1]["cause"] == "refused"
 
 
 def test_a_model_that_nobody_has_and_no_model_at_all(place: Place) -> None:

@@ -230,7 +230,7 @@ def test_when_nobody_can_answer_each_reason_is_said() -> None:
 def test_a_model_that_nobody_has_is_said_with_what_to_do_next() -> None:
     _, _, err = ask([Failed(Fault(FaultKind.NOT_FOUND, NOBODY_HAS_IT), None, 0)])
     assert err == f"sollol-tui: {NOBODY_HAS_IT}; chat without -m lists the models\n"
-    _, _, err = ask([Failed(Fault(FaultKind.NOT_FOUND, "nothing can take it (a: down)"), None, 0)])
+    _, _, err = ask([Failed(Fault(FaultKind.REFUSED, "nothing can take it (a: down)"), None, 0)])
     assert err == "sollol-tui: nothing can take it (a: down)\n"
 
 

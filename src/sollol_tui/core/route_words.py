@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from sollol_tui.core.asks import Candidate
+from sollol_tui.core.asks import Candidate, RouteDecision
+from sollol_tui.core.faults import Fault, FaultKind
+from sollol_tui.core.state import ClusterSnapshot
 
 Kind = Literal["node", "coordinator"]
 
@@ -102,6 +104,19 @@ def _called(candidate: Candidate) -> str:
 def _lacks_nothing(refusal: str) -> bool:
     """Whether a target could answer if it were well: it has the model, and may be asked."""
     return not refusal.startswith(_NO_TROUBLE)
+
+
+def nobodys_fault(decision: RouteDecision, snapshot: ClusterSnapshot) -> Fault:
+    """Why a request goes nowhere: what ails the first of those that could take it if they were
+    well; nothing found when there is none.
+    """
+    for candidate in decision.candidates:
+        if _lacks_nothing(candidate.rejected or ""):
+            target = candidate.target
+            state = snapshot.node(target) or snapshot.coordinator(target)
+            ails = state.fault if state is not None else None
+            return Fault(ails.kind if ails else FaultKind.UNREACHABLE, decision.reason)
+    return Fault(FaultKind.NOT_FOUND, decision.reason)
 
 
 def _comparison(best: Candidate, second: Candidate) -> str:

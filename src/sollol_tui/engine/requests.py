@@ -30,6 +30,7 @@ from sollol_tui.core.contexts import context_of
 from sollol_tui.core.events import RequestClaimed, RequestEnded, RequestMoved
 from sollol_tui.core.faults import Fault, FaultKind
 from sollol_tui.core.patience import first_token_limit_s, is_cold, others_moved_at_s
+from sollol_tui.core.route_words import nobodys_fault
 from sollol_tui.core.settings import Settings
 from sollol_tui.engine.attempts import Answer, Attempt, refused, sample_of
 from sollol_tui.engine.comeback import is_back
@@ -116,7 +117,7 @@ class Requests:
         return False
 
     def _given_up(self, answer: Answer, decision: RouteDecision) -> Failed:
-        fault = answer.fault or Fault(FaultKind.NOT_FOUND, decision.reason)
+        fault = answer.fault or nobodys_fault(decision, self._store.snapshot)
         for candidate in decision.candidates:  # who asks again soon shall see who is back
             self.on_failure(candidate.target)
         if not answer.tries:

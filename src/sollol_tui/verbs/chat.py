@@ -362,7 +362,7 @@ def failed_text(event: Failed) -> str:
     where = f" at {event.target}" if event.target else ""
     kept = " (the answer is not whole)" if event.kept_chars else ""
     fault = event.fault
-    if fault.kind is FaultKind.NOT_FOUND and not event.tries and fault.detail:
+    if not event.tries and not event.target and fault.detail:  # a decision's own sentence
         next_step = "; chat without -m lists the models" if fault.detail == NOBODY_HAS_IT else ""
         return f"sollol-tui: {fault.detail}{next_step}"
     return f"sollol-tui: {fault}{where}{kept}"
