@@ -144,7 +144,7 @@ def test_a_broken_file_is_set_aside_and_said(tmp_path: Path) -> None:
     found, problem = file.sound(lambda: file.find("", 10))
     file.close()
     assert found == ()
-    assert "was broken: a new one begins" in problem
+    assert "the file was broken, a new one begins" in problem
     assert (tmp_path / "chats.broken").exists()
 
 
@@ -154,7 +154,7 @@ def test_a_newer_file_is_left_alone_and_said(tmp_path: Path) -> None:
     file = ChatsFile(tmp_path)
     found, problem = file.sound(lambda: file.find("", 10))
     assert found is None
-    assert "a newer program made it (schema 99)" in problem
+    assert "a newer version of this program made it (schema 99)" in problem
     assert not (tmp_path / "chats.broken").exists()
 
 

@@ -119,7 +119,7 @@ async def test_a_file_that_is_no_record_is_set_aside_and_said(tmp_path: Path) ->
     (tmp_path / FILE_NAME).write_bytes(b"no database at all" * 1000)
     found = await recalled(tmp_path)
     assert found.samples == ()
-    assert "was broken: a new one begins" in found.problem
+    assert "the file was broken, a new one begins" in found.problem
     assert (tmp_path / "ledger.broken").read_bytes().startswith(b"no database")
     assert await written(tmp_path, ANSWER) == Written(True)
     assert len((await recalled(tmp_path)).samples) == 1
@@ -145,7 +145,7 @@ async def test_a_record_of_a_newer_program_is_left_alone(tmp_path: Path) -> None
         connection.execute("PRAGMA user_version = 99")
     result = await written(tmp_path, FAILURE)
     assert not result.kept
-    assert "newer program" in result.problem
+    assert "a newer version of this program" in result.problem
     assert rows(tmp_path, "SELECT count(*) FROM requests") == [(1,)]
 
 

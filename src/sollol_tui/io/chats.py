@@ -1,17 +1,15 @@
 """The chats on disk: one SQLite file, one row for a chat, one for each of its messages.
 
-Used in one thread only, whoever calls has to see to that. Write-ahead logging lets several
-programs use the file at once.
+Used in one thread only, whoever calls has to see to that.
 """
 
 from __future__ import annotations
 
-import os
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from sollol_tui.core.chats import (
     ChatSummary,
@@ -29,11 +27,10 @@ from sollol_tui.core.chats import (
 )
 from sollol_tui.core.images import images_json, read_images
 from sollol_tui.core.state import Mode
-from sollol_tui.io.files import private_dir
+from sollol_tui.io.sqlite_file import SqliteFile, writable
 
 FILE_NAME = "chats.sqlite"
 SCHEMA = 2
-BUSY_S = 5.0  # another program writes: it takes milliseconds
 MAX_TEXT_CHARS = 4_000_000  # of one message
 MAX_QUESTION_CHARS = 20_000  # of one that is called back into the prompt
 CUT = "\n\n[cut here: too long to be kept]"
@@ -90,9 +87,6 @@ OR id IN (SELECT chat FROM words WHERE words MATCH ?)"""
 _BY_TEXT = """WHERE title LIKE ? ESCAPE '!'
 OR id IN (SELECT chat FROM messages WHERE content LIKE ? ESCAPE '!')"""
 
-_BROKEN = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-Answer = TypeVar("Answer")
-
 
 class Opened(NamedTuple):
     """A chat with its messages, oldest first."""
@@ -101,11 +95,7 @@ class Opened(NamedTuple):
     messages: tuple[KeptMessage, ...]
 
 
-class _NewerError(Exception):
-    """The file was made by a program that knows more than this one."""
-
-
-class ChatsFile:
+class ChatsFile(SqliteFile):
     """The file, opened at its first use; its methods raise what SQLite raises, see `sound`.
 
     Args:
@@ -113,24 +103,24 @@ class ChatsFile:
     """
 
     def __init__(self, directory: Path) -> None:
-        self._path = directory / FILE_NAME
-        self._connection: sqlite3.Connection | None = None
+        super().__init__(directory / FILE_NAME, "the chats", SCHEMA)
         self._has_words = False
 
-    def sound(self, work: Callable[[], Answer]) -> tuple[Answer | None, str]:
-        """What the work returned, or why it did not. A broken file is set aside, once."""
+    def upgrade(self, connection: sqlite3.Connection, schema: int) -> None:
+        if schema == 0:
+            for statement in _CREATE:
+                connection.execute(statement)
+            with suppress(sqlite3.OperationalError):  # SQLite built without FTS5
+                connection.execute(_CREATE_WORDS)
+        connection.execute(_CREATE_IMAGES)
+
+    def made_ready(self, connection: sqlite3.Connection) -> None:
         try:
-            return work(), ""
-        except sqlite3.Error as error:
-            if not _is_broken(error):
-                return None, f"the chats cannot be used: {error} · {self._path}"
-        except (OSError, _NewerError) as error:
-            return None, f"the chats cannot be used: {error} · {self._path}"
-        aside = self._set_aside()
-        try:
-            return work(), f"the file of chats was broken: a new one begins · {aside}"
-        except (sqlite3.Error, OSError) as error:
-            return None, f"the chats cannot be used: {error} · {self._path}"
+            connection.execute("SELECT 1 FROM words LIMIT 1").fetchone()
+        except sqlite3.OperationalError:
+            self._has_words = False
+        else:
+            self._has_words = True
 
     def put(
         self,
@@ -143,7 +133,7 @@ class ChatsFile:
         Args:
             gone_from: messages with that number and larger ones are forgotten before.
         """
-        connection = self._opened()
+        connection = self.connection()
         with connection:
             connection.execute(_PUT_CHAT, _chat_values(chat))
             if gone_from is not None:
@@ -155,7 +145,7 @@ class ChatsFile:
         self, chat_id: str, first: int, numbered: Sequence[tuple[int, KeptMessage]]
     ) -> bool:
         """From a number on, keep these messages and no others; False when the chat is gone."""
-        connection = self._opened()
+        connection = self.connection()
         with connection:
             sql = "SELECT 1 FROM chats WHERE id = ?"
             if connection.execute(sql, (chat_id,)).fetchone() is None:
@@ -175,12 +165,12 @@ class ChatsFile:
             quoted = " ".join('"' + word.replace('"', '""') + '"*' for word in words)
             arguments = (title, quoted if self._has_words else title)
         sql = _LIST.format(where=where)  # constants of this module
-        with closing(self._opened().execute(sql, (*arguments, most))) as cursor:
+        with closing(self.connection().execute(sql, (*arguments, most))) as cursor:
             return tuple(ChatSummary(*row) for row in cursor)
 
     def open(self, chat_id: str) -> Opened | None:
         """The chat with that id; None when it is gone."""
-        connection = self._opened()
+        connection = self.connection()
         row = connection.execute("SELECT * FROM chats WHERE id = ?", (chat_id,)).fetchone()
         if row is None:
             return None
@@ -192,31 +182,25 @@ class ChatsFile:
 
     def questions(self, most: int) -> tuple[str, ...]:
         """The last questions of all chats, oldest first, without those too long to be typed."""
-        with closing(self._opened().execute(_QUESTIONS, (MAX_QUESTION_CHARS, most))) as cursor:
+        with closing(self.connection().execute(_QUESTIONS, (MAX_QUESTION_CHARS, most))) as cursor:
             return tuple(text for (text,) in cursor)[::-1]
 
     def rename(self, chat_id: str, title: str) -> bool:
         """Give it another title; False when it is gone."""
-        connection = self._opened()
+        connection = self.connection()
         sql = "UPDATE chats SET title = ? WHERE id = ?"
         with connection:
             return connection.execute(sql, (_writable(title), chat_id)).rowcount > 0
 
     def delete(self, chat_id: str) -> bool:
         """Forget it for good; False when it is gone already."""
-        connection = self._opened()
+        connection = self.connection()
         with connection:
             if self._has_words:
                 connection.execute("DELETE FROM words WHERE chat = ?", (chat_id,))
             connection.execute("DELETE FROM images WHERE chat = ?", (chat_id,))
             connection.execute("DELETE FROM messages WHERE chat = ?", (chat_id,))
             return connection.execute("DELETE FROM chats WHERE id = ?", (chat_id,)).rowcount > 0
-
-    def close(self) -> None:
-        """Close the file; the next use opens it again."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
 
     def _put_messages(
         self, connection: sqlite3.Connection, chat: str, numbered: Sequence[tuple[int, KeptMessage]]
@@ -233,61 +217,12 @@ class ChatsFile:
             connection.execute(sql, (chat, first))
 
     def _uses_words(self) -> bool:
-        self._opened()
+        self.connection()
         return self._has_words
 
     def _index(self, connection: sqlite3.Connection, chat: str, number: int, text: str) -> None:
         connection.execute("DELETE FROM words WHERE chat = ? AND number = ?", (chat, number))
         connection.execute("INSERT INTO words VALUES (?, ?, ?)", (chat, number, _writable(text)))
-
-    def _opened(self) -> sqlite3.Connection:
-        if self._connection is None:
-            private_dir(self._path.parent)
-            connection = sqlite3.connect(self._path, timeout=BUSY_S, check_same_thread=False)
-            try:
-                self._has_words = _prepare(connection)
-            except BaseException:
-                connection.close()
-                raise
-            self._connection = connection
-        return self._connection
-
-    def _set_aside(self) -> Path:
-        with suppress(sqlite3.Error):
-            self.close()
-        self._connection = None
-        aside = self._path.with_suffix(".broken")
-        for ending in ("-wal", "-shm"):
-            with suppress(OSError):
-                os.unlink(f"{self._path}{ending}")
-        with suppress(OSError):
-            os.replace(self._path, aside)
-        return aside
-
-
-def _prepare(connection: sqlite3.Connection) -> bool:
-    """Make the tables where they are missing. Returns whether words can be searched."""
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = NORMAL")  # a power cut may cost the last message
-    (schema,) = connection.execute("PRAGMA user_version").fetchone()
-    if schema > SCHEMA:
-        raise _NewerError(f"a newer program made it (schema {schema})")
-    with connection:
-        connection.execute("BEGIN IMMEDIATE")  # two programs may start at once
-        (schema,) = connection.execute("PRAGMA user_version").fetchone()
-        if schema == 0:
-            for statement in _CREATE:
-                connection.execute(statement)
-            with suppress(sqlite3.OperationalError):  # SQLite built without FTS5
-                connection.execute(_CREATE_WORDS)
-        if schema < SCHEMA:
-            connection.execute(_CREATE_IMAGES)
-            connection.execute(f"PRAGMA user_version = {SCHEMA}")
-    try:
-        connection.execute("SELECT 1 FROM words LIMIT 1").fetchone()
-    except sqlite3.OperationalError:
-        return False
-    return True
 
 
 def _retitle(
@@ -303,11 +238,6 @@ def _retitle(
         connection.execute("UPDATE chats SET title = ? WHERE id = ?", (title, chat))
 
 
-def _is_broken(error: sqlite3.Error) -> bool:
-    code = getattr(error, "sqlite_errorcode", None)
-    return code is not None and code & 0xFF in _BROKEN
-
-
 def _like(wanted: str) -> str:
     for sign in "!%_":
         wanted = wanted.replace(sign, f"!{sign}")
@@ -315,8 +245,8 @@ def _like(wanted: str) -> str:
 
 
 def _writable(text: str) -> str:
-    """Half a surrogate pair, from a model, cannot be written; nor is a text without a bound."""
-    text = text.encode("utf-8", "replace").decode()
+    """As it can be written, and not without a bound."""
+    text = writable(text)
     return text if len(text) <= MAX_TEXT_CHARS else text[:MAX_TEXT_CHARS] + CUT
 
 

@@ -8,28 +8,26 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 from sys import intern
-from typing import Any, Literal, NamedTuple, TypeVar, cast
+from typing import Any, Literal, NamedTuple, cast
 
 from sollol_tui.core.asks import RouteDecision
 from sollol_tui.core.decision_json import decision_json
 from sollol_tui.core.faults import Fault, FaultKind
 from sollol_tui.core.samples import Sample
 from sollol_tui.core.state import Mode
-from sollol_tui.io.files import private_dir
+from sollol_tui.io.sqlite_file import Answer, SqliteFile, writable
 
 FILE_NAME = "ledger.sqlite"
 SCHEMA = 1
 MAX_ROWS = 50_000
 MAX_BYTES = 64 << 20
 PRUNE_EVERY = 500  # rows
-BUSY_S = 5.0  # another program writes: it takes milliseconds
 
 _CREATE = """
 CREATE TABLE requests (
@@ -70,9 +68,6 @@ _OLDEST_FIFTH = (
     "DELETE FROM requests WHERE number < (SELECT min(number) + (max(number) - min(number) + 5) / 5"
     " FROM requests)"
 )
-
-_BROKEN = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-Answer = TypeVar("Answer")
 
 
 Row = tuple[Sample, RouteDecision]
@@ -124,66 +119,34 @@ class LedgerFile:
         return await loop.run_in_executor(self._thread, self._database.sound, work)
 
 
-class _NewerError(Exception):
-    """The file was made by a program that knows more than this one."""
-
-
-class _Database:
+class _Database(SqliteFile):
     """The file itself. Used in one thread only."""
 
     def __init__(self, path: Path, run: str) -> None:
-        self._path = path
+        super().__init__(path, "the record of requests", SCHEMA)
         self._run = run
-        self._connection: sqlite3.Connection | None = None
         self._unpruned = 0
 
-    def sound(self, work: Callable[[], Answer]) -> tuple[Answer | None, str]:
-        """What the work returned, or why it did not. A broken file is set aside, once."""
-        try:
-            return work(), ""
-        except sqlite3.Error as error:
-            if not _is_broken(error):
-                return None, f"the record of requests cannot be used: {error} · {self._path}"
-        except (OSError, _NewerError) as error:
-            return None, f"the record of requests cannot be used: {error} · {self._path}"
-        aside = self._set_aside()
-        try:
-            return work(), f"the record of requests was broken: a new one begins · {aside}"
-        except (sqlite3.Error, OSError) as error:
-            return None, f"the record of requests cannot be used: {error} · {self._path}"
+    def upgrade(self, connection: sqlite3.Connection, schema: int) -> None:
+        connection.execute(_CREATE)
+
+    def made_ready(self, connection: sqlite3.Connection) -> None:
+        self._prune(connection)
 
     def recent(self, most: int) -> tuple[Sample, ...]:
-        with closing(self._opened().execute(_RECENT, (most,))) as cursor:
+        with closing(self.connection().execute(_RECENT, (most,))) as cursor:
             found = [_sample(row) for row in cursor]
         return tuple(sample for sample in reversed(found) if sample is not None)
 
     def write(self, rows: Iterable[Row]) -> bool:
         values = [_values(self._run, sample, decision) for sample, decision in rows]
-        connection = self._opened()
+        connection = self.connection()
         with connection:
             connection.executemany(_INSERT, values)
         self._unpruned += len(values)
         if self._unpruned >= PRUNE_EVERY:
             self._prune(connection)
         return True
-
-    def close(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
-
-    def _opened(self) -> sqlite3.Connection:
-        if self._connection is None:
-            private_dir(self._path.parent)
-            connection = sqlite3.connect(self._path, timeout=BUSY_S)
-            try:
-                _prepare(connection)
-                self._prune(connection)
-            except BaseException:
-                connection.close()
-                raise
-            self._connection = connection
-        return self._connection
 
     def _prune(self, connection: sqlite3.Connection) -> None:
         self._unpruned = 0
@@ -193,34 +156,6 @@ class _Database:
             with connection:
                 connection.execute(_OLDEST_FIFTH)
 
-    def _set_aside(self) -> Path:
-        with suppress(sqlite3.Error):
-            self.close()
-        self._connection = None
-        aside = self._path.with_suffix(".broken")
-        for ending in ("-wal", "-shm"):
-            with suppress(OSError):
-                os.unlink(f"{self._path}{ending}")
-        with suppress(OSError):
-            os.replace(self._path, aside)
-        return aside
-
-
-def _prepare(connection: sqlite3.Connection) -> None:
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = NORMAL")  # a power cut may cost the last rows
-    (schema,) = connection.execute("PRAGMA user_version").fetchone()
-    if schema > SCHEMA:
-        raise _NewerError(f"a newer program made it (schema {schema})")
-    if schema == SCHEMA:
-        return
-    with connection:
-        connection.execute("BEGIN IMMEDIATE")  # two programs may start at once
-        (schema,) = connection.execute("PRAGMA user_version").fetchone()
-        if schema == 0:
-            connection.execute(_CREATE)
-            connection.execute(f"PRAGMA user_version = {SCHEMA}")
-
 
 def _used_bytes(connection: sqlite3.Connection) -> int:
     sizes = [
@@ -229,11 +164,6 @@ def _used_bytes(connection: sqlite3.Connection) -> int:
     ]
     pages, free, page_bytes = map(int, sizes)
     return (pages - free) * page_bytes
-
-
-def _is_broken(error: sqlite3.Error) -> bool:
-    code = getattr(error, "sqlite_errorcode", None)
-    return code is not None and code & 0xFF in _BROKEN
 
 
 def _values(run: str, sample: Sample, decision: RouteDecision) -> tuple[object, ...]:
@@ -260,12 +190,7 @@ def _values(run: str, sample: Sample, decision: RouteDecision) -> tuple[object, 
         sample.total_s,
         decision_json(decision),
     )
-    return tuple(_writable(value) for value in values)
-
-
-def _writable(value: object) -> object:
-    """Half a surrogate pair, from a foreign name, cannot be written."""
-    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+    return tuple(writable(value) if isinstance(value, str) else value for value in values)
 
 
 def _sample(row: Sequence[Any]) -> Sample | None:
