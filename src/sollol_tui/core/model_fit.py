@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sollol_tui.core.ids import model_key
+from sollol_tui.core.ids import same_model
 from sollol_tui.core.model_size import Found
 from sollol_tui.core.state import ClusterSnapshot, LoadedModel, NodeModel, NodeState, NodeStatus
 
@@ -13,12 +13,14 @@ def fits_no_node(found: Found, snapshot: ClusterSnapshot) -> bool:
     Args:
         found: what each node has under the model's name, in the order of the nodes.
     """
-    verdicts = [
-        _fits(node, model)
-        for node, model in zip(snapshot.nodes, found, strict=True)
-        if model is not None and node.status is NodeStatus.UP and not node.drained
-    ]
-    return bool(verdicts) and all(fits is False for fits in verdicts)
+    tells = False
+    for node, model in zip(snapshot.nodes, found, strict=True):
+        if model is None or node.drained or node.status is not NodeStatus.UP:
+            continue
+        if _fits(node, model) is not False:
+            return False
+        tells = True
+    return tells
 
 
 def room_bytes(node: NodeState) -> int | None:
@@ -34,9 +36,8 @@ def room_bytes(node: NodeState) -> int | None:
 
 def _fits(node: NodeState, model: NodeModel) -> bool | None:
     """None: not known."""
-    key = model_key(model.name)
     for loaded in node.loaded:
-        if model_key(loaded.name) == key and (told := _is_whole(loaded)) is not None:
+        if same_model(loaded.name, model.name) and (told := _is_whole(loaded)) is not None:
             return told
     room = room_bytes(node)
     return None if room is None or model.size_bytes is None else model.size_bytes <= room

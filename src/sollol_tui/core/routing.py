@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 from sollol_tui.core import units
@@ -195,11 +196,16 @@ def _model_refusal(model: NodeModel | None, has_images: bool) -> str | None:
         return "cloud model: its weights are not here"
     if model.capabilities and "completion" not in model.capabilities:
         return f"cannot chat: {', '.join(model.capabilities)} only"
-    if not model.capabilities and _EMBEDS.search(f"{model.name} {model.family}"):
+    if not model.capabilities and _embeds(model.name, model.family):
         return "cannot chat: an embedding model by its name"
     if has_images and model.capabilities and SEES not in model.capabilities:
         return BLIND
     return None
+
+
+@lru_cache(maxsize=1024)
+def _embeds(name: str, family: str) -> bool:
+    return _EMBEDS.search(f"{name} {family}") is not None
 
 
 def serves(coordinator: CoordinatorState, model: str) -> bool:
@@ -227,11 +233,16 @@ def _node_place(
     node: NodeState, model: NodeModel, key: str, request: AskRequest, now: Circumstances
 ) -> _Place:
     record = now.records.get((node.url, key), NO_RECORD)
-    loaded = next((m for m in node.loaded if key_of(m.name) == key), None)
-    anew = loaded is not None and reloads(loaded, request.options.context_tokens)
-    load_s = 0.0 if loaded and not anew else record.load_s or _load_guess_s(model)
-    place = _Place(node.url, "node", node.name, node.in_flight, 1, node.weight, load_s, record)
-    return place._replace(anew=_anew_words(loaded, request)) if loaded and anew else place
+    load_s, anew = record.load_s or _load_guess_s(model), ""
+    for loaded in node.loaded:
+        if key_of(loaded.name) != key:
+            continue
+        if reloads(loaded, request.options.context_tokens):
+            anew = _anew_words(loaded, request)
+        else:
+            load_s = 0.0
+    at = node.in_flight
+    return _Place(node.url, "node", node.name, at, 1, node.weight, load_s, record, anew)
 
 
 def _anew_words(loaded: LoadedModel, request: AskRequest) -> str:
@@ -260,11 +271,12 @@ def _coordinator_place(
 
 
 def _scored(places: list[_Place], now: Circumstances) -> list[Candidate]:
-    fresh = [p.record for p in places if is_fresh(p.record, now.now_s)]
+    known = [p.record for p in places if p.record is not NO_RECORD]
+    fresh = [record for record in known if is_fresh(record, now.now_s)]
     best = _Best(
         ttft_s=min((r.ttft_s for r in fresh if r.ttft_s is not None), default=ASSUMED_TTFT_S),
         tps=max((r.decode_tps for r in fresh if r.decode_tps), default=ASSUMED_TPS),
-        answers=max((p.record.answers for p in places), default=0),
+        answers=max((record.answers for record in known), default=0),
         in_flight=min((p.in_flight for p in places), default=0),
     )
     return [_candidate(p, best, now) for p in places]
@@ -274,6 +286,8 @@ def _expected(record: Measured, best: _Best, now_s: float) -> tuple[float, float
     """Seconds to the first token, and of writing: as measured, and as the best while that rests on
     few answers, for one slow answer proves little; where it was measured long ago, at least so.
     """
+    if record is NO_RECORD:
+        return best.ttft_s, ANSWER_TOKENS / best.tps
     ttft_s = best.ttft_s if record.ttft_s is None else record.ttft_s
     write_s = ANSWER_TOKENS / (record.decode_tps or best.tps)
     best_write_s = ANSWER_TOKENS / best.tps
@@ -309,7 +323,7 @@ def _candidate(place: _Place, best: _Best, now: Circumstances) -> Candidate:
         ("answer", answer),
         ("failures", failures),
     )
-    if untried_s := _untried_s(place, best):
+    if best.answers and (untried_s := _untried_s(place, best)):
         parts = (*parts, ("not tried yet", untried_s / place.weight))
         score += untried_s / place.weight
     if place.target == now.affinity and within_load_guard(place.in_flight, best.in_flight):
