@@ -12,6 +12,7 @@ from sollol_tui.core.chats import (
     TITLE_CHARS,
     KeptChat,
     KeptMessage,
+    NoticeMark,
     SeamMark,
     decisions_json,
     figures_json,
@@ -61,6 +62,16 @@ def test_markdown_tells_questions_answers_who_wrote_seams_and_figures() -> None:
     )
 
 
+def test_notices_stand_where_they_were_said_and_before_the_seam_they_explain() -> None:
+    told = ANSWER._replace(notices=(NoticeMark(0, "gpu3 is full."), NoticeMark(8, "gpu1: closed.")))
+    assert (
+        "\n\n*— gpu3 is full. —*\n\nBecause \n\n*— gpu1: closed. —*\n\n"
+        "\n\n*— gpu2 writes on —*\n\n**it** is."
+    ) in chat_markdown(CHAT, [QUESTION, told])
+    (_, answer) = json.loads(chat_json(CHAT, [QUESTION, told]))["messages"]
+    assert answer["notices"][0] == {"at_chars": 0, "text": "gpu3 is full."}
+
+
 def test_markdown_says_what_an_answer_lacks_and_holds_no_control_codes() -> None:
     fault = Fault(FaultKind.CUT, "peer\x1b[2J closed")
     cut = ANSWER._replace(content="Be\x1b[31m", outcome="incomplete", fault=fault, seams=())
@@ -76,7 +87,7 @@ def test_json_has_all_that_is_kept_with_the_decisions() -> None:
     question, answer = found["messages"]
     assert question == {"role": "user", "content": "Why is it so?", "at": "2026-09-21T14:13:20Z"}
     assert answer["decisions"][0]["candidates"][0]["score"] == -10.5
-    assert answer["seams"] == [{"at_chars": 8, "text": "gpu2 writes on"}]
+    assert answer["seams"] == [{"at_chars": 8, "text": "gpu2 writes on", "decision": -1}]
     assert answer["usage"]["completion_tokens"] == 320
 
 
@@ -107,12 +118,17 @@ def test_a_long_title_ends_with_a_whole_word() -> None:
 
 
 def test_what_was_written_of_a_message_reads_back_the_same() -> None:
-    failed = ANSWER._replace(fault=Fault(FaultKind.CUT, "closed"), outcome="incomplete")
+    failed = ANSWER._replace(
+        fault=Fault(FaultKind.CUT, "closed"),
+        outcome="incomplete",
+        notices=(NoticeMark(0, "gpu1 is full."), NoticeMark(8, "gpu1: closed.")),
+    )
     bare = KeptMessage("assistant", "", 0.0)
     for message in (ANSWER, failed):
         assert with_figures(bare, figures_json(message)) == bare._replace(
             usage=message.usage, ttft_s=message.ttft_s, total_s=message.total_s,
             tries=message.tries, thought_s=message.thought_s, fault=message.fault,
+            notices=message.notices,
         )  # fmt: skip
     assert read_decisions(decisions_json((DECISION, DECISION))) == (DECISION, DECISION)
     assert read_seams(seams_json(ANSWER.seams)) == ANSWER.seams
@@ -121,7 +137,17 @@ def test_what_was_written_of_a_message_reads_back_the_same() -> None:
     assert read_options(options_json(ChatOptions())) == ChatOptions()
 
 
-@pytest.mark.parametrize("text", ["", "nonsense", "null", "[1, 2]", '{"usage": 3, "fault": [1]}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "nonsense",
+        "null",
+        "[1, 2]",
+        '{"usage": 3, "fault": [1]}',
+        '{"notices": [1, [], ["a", "b"], [3, 4], [-1, "x"], [1, 2, 3]]}',
+    ],
+)
 def test_what_cannot_be_read_is_unknown(text: str) -> None:
     bare = KeptMessage("assistant", "", 0.0)
     assert with_figures(bare, text) == bare

@@ -29,6 +29,7 @@ from sollol_tui.io.chats import ChatsFile
 from sollol_tui.ui.chat import shows
 from sollol_tui.ui.chat.keeping import DRAFT_S, Keeper, kept_answer, kept_question, session_of
 from sollol_tui.ui.chat.session import ChatSession
+from sollol_tui.ui.chat.turn import Turn
 from sollol_tui.ui.text import plain
 from tests.ui.chat_host import RIG, SPARK, decision
 
@@ -323,7 +324,8 @@ def answer(rnd: random.Random, session: ChatSession, keeper: Keeper, now_s: floa
     keeper.ended(session, written)
 
 
-def seen(turn: object) -> tuple[object, ...]:
-    """What is shown of a turn, but for what is said only once."""
-    names = ("prompt", "answer", "decisions", "seams", "outcome", "thought_s", "model")
-    return tuple(getattr(turn, name) for name in names)
+def seen(turn: Turn) -> tuple[object, ...]:
+    """What is shown of a turn, but for how another try ended and for figures counted here."""
+    names = ("prompt", "answer", "decisions", "seams", "notices", "outcome", "thought_s", "model")
+    marks = [show for show in shows.whole(turn) if not isinstance(show, shows.ShowEnd)]
+    return *(getattr(turn, name) for name in names), marks

@@ -82,7 +82,7 @@ def _answer(message: KeptMessage) -> list[str]:
     if message.thinking:
         thought = plain_block(message.thinking)
         parts.append(f"<details><summary>thought</summary>\n\n{thought}\n\n</details>")
-    parts += [_with_seams(message), _below(message)]
+    parts += [_with_marks(message), _below(message)]
     return parts
 
 
@@ -92,11 +92,13 @@ def _who(message: KeptMessage) -> str:
     return plain_line(f"{message.model} via {where}" if where else message.model)
 
 
-def _with_seams(message: KeptMessage) -> str:
+def _with_marks(message: KeptMessage) -> str:
+    """The text with its notices, and its seams after them, in their places."""
     pieces, begin = list[str](), 0
-    for seam in message.seams:
-        pieces += [message.content[begin : seam.at_chars], f"\n\n*— {plain_line(seam.text)} —*\n\n"]
-        begin = seam.at_chars
+    marks = [(mark.at_chars, mark.text) for mark in (*message.notices, *message.seams)]
+    for at_chars, text in sorted(marks, key=lambda mark: mark[0]):
+        pieces += [message.content[begin:at_chars], f"\n\n*— {plain_line(text)} —*\n\n"]
+        begin = at_chars
     return plain_block("".join((*pieces, message.content[begin:])))
 
 
@@ -135,6 +137,7 @@ def _message_json(message: KeptMessage) -> dict[str, object]:
         "total_s": message.total_s,
         "tries": message.tries,
         "seams": [seam._asdict() for seam in message.seams],
+        "notices": [notice._asdict() for notice in message.notices],
         "decisions": [_decision(decision) for decision in message.decisions],
     }
 

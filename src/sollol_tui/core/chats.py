@@ -41,6 +41,13 @@ class SeamMark(NamedTuple):
     decision: int = -1
 
 
+class NoticeMark(NamedTuple):
+    """What was said to the reader after that many characters of the answer."""
+
+    at_chars: int
+    text: str
+
+
 class KeptMessage(NamedTuple):
     """One turn. Everything after `at_s` is of answers only, but for the pictures of a question.
 
@@ -62,6 +69,7 @@ class KeptMessage(NamedTuple):
     seams: tuple[SeamMark, ...] = ()
     thought_s: float = 0.0
     images: tuple[Image, ...] = ()  # of a question
+    notices: tuple[NoticeMark, ...] = ()
 
     @property
     def target(self) -> str:
@@ -90,7 +98,7 @@ def title_of(question: str) -> str:
 
 
 def figures_json(message: KeptMessage) -> str:
-    """What was measured and how it failed, in one line."""
+    """What was measured, how it failed and what was said about it, in one line."""
     fault = message.fault
     values: dict[str, object] = {
         "usage": message.usage._asdict(),
@@ -100,6 +108,8 @@ def figures_json(message: KeptMessage) -> str:
         "thought_s": message.thought_s,
         "fault": [fault.kind.value, fault.detail] if fault else None,
     }
+    if message.notices:
+        values["notices"] = message.notices
     return json.dumps(values, separators=(",", ":"))
 
 
@@ -123,7 +133,14 @@ def with_figures(message: KeptMessage, text: str) -> KeptMessage:
         tries=wire.count(found.get("tries")) or 1,
         thought_s=wire.number(found.get("thought_s")) or 0.0,
         fault=_fault(wire.items(found.get("fault"))),
+        notices=_notices(wire.items(found.get("notices"))),
     )
+
+
+def _notices(entries: list[object]) -> tuple[NoticeMark, ...]:
+    pairs = [pair for pair in map(wire.items, entries) if len(pair) == 2]
+    read = ((wire.count(at_chars), wire.text(text)) for at_chars, text in pairs)
+    return tuple(NoticeMark(at, text) for at, text in read if at is not None and text)
 
 
 def decisions_json(decisions: tuple[RouteDecision, ...]) -> str:

@@ -154,6 +154,7 @@ def kept_answer(turn: Turn) -> KeptMessage:
         turn.fault,
         tuple(turn.seams),
         turn.thought_s,
+        notices=tuple(turn.notices),
     )
 
 
@@ -181,6 +182,7 @@ def _fill(turn: Turn, message: KeptMessage) -> None:
     turn.thought_s = message.thought_s
     turn.decisions = list(message.decisions)
     turn.seams = list(message.seams)
+    turn.notices = list(message.notices)
     turn.tries = message.tries
     turn.tokens = message.usage.completion_tokens or 0
     turn.fault = message.fault

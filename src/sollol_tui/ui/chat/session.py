@@ -24,6 +24,7 @@ from sollol_tui.core.asks import (
     Thinking,
     Waiting,
 )
+from sollol_tui.core.chats import NoticeMark
 from sollol_tui.core.faults import Fault, FaultKind
 from sollol_tui.core.images import Image
 from sollol_tui.core.state import Mode
@@ -147,7 +148,7 @@ class ChatSession:
                 turn.waiting, turn.waiting_s = event, now_s
                 return ()
             case Notice(text):
-                return (_noticed(turn, sentences.notice(text)),)
+                return (_noticed(turn, text),)
             case Seam():
                 return (*_unfolded(turn, now_s), _seamed(turn))
             case PartPlanned(titles):
@@ -270,9 +271,9 @@ def _unthought(turn: Turn) -> tuple[Show, ...]:
     return (rewritten, FoldThought(sentences.thought_label(turn.thought_s)))
 
 
-def _noticed(turn: Turn, line: Line) -> Show:
-    turn.notices.append((len(turn.answer), line))
-    return ShowNotice(line)
+def _noticed(turn: Turn, text: str) -> Show:
+    turn.notices.append(NoticeMark(len(turn.answer), text))
+    return ShowNotice(sentences.notice(text))
 
 
 def _seamed(turn: Turn) -> Show:

@@ -72,7 +72,8 @@ def whole(turn: Turn) -> Iterator[Show]:
         yield ShowThought("".join(turn.thoughts))
         yield FoldThought(sentences.thought_label(turn.thought_s))
     text, begin = turn.answer, 0
-    marks: list[tuple[int, Show]] = [(at, ShowNotice(line)) for at, line in turn.notices]
+    marks = list[tuple[int, Show]]()
+    marks += [(at, ShowNotice(sentences.notice(words))) for at, words in turn.notices]
     marks += [(seam.at_chars, ShowSeam(seam.text)) for seam in turn.seams]
     for at_chars, show in sorted(marks, key=lambda mark: mark[0]):
         if at_chars > begin:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, TypeAlias
 
 from sollol_tui.core.asks import Finished, PartMoved, RouteDecision, Waiting
-from sollol_tui.core.chats import SeamMark
+from sollol_tui.core.chats import NoticeMark, SeamMark
 from sollol_tui.core.faults import Fault
 from sollol_tui.core.images import Image
 from sollol_tui.ui.chat import sentences
@@ -38,7 +38,7 @@ class Turn:
         self.thoughts = list[str]()
         self.thought_s = 0.0  # how long it thought
         self.seams = list[SeamMark]()
-        self.notices = list[tuple[int, Line]]()  # characters before it, and what it says
+        self.notices = list[NoticeMark]()
         self.ended_s = now_s
         self.tries = 1
         self.finished: Finished | None = None
