@@ -95,7 +95,8 @@ def _who(message: KeptMessage) -> str:
 def _with_marks(message: KeptMessage) -> str:
     """The text with its notices, and its seams after them, in their places."""
     pieces, begin = list[str](), 0
-    marks = [(mark.at_chars, mark.text) for mark in (*message.notices, *message.seams)]
+    marks = [(notice.at_chars, notice.text) for notice in message.notices]
+    marks += [(seam.at_chars, seam.text) for seam in message.seams]
     for at_chars, text in sorted(marks, key=lambda mark: mark[0]):
         pieces += [message.content[begin:at_chars], f"\n\n*— {plain_line(text)} —*\n\n"]
         begin = at_chars
