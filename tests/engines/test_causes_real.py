@@ -285,7 +285,7 @@ async def test_backend_busy_by_the_time_it_is_needed(
     monkeypatch.setattr(launch, "CONNECT_DEADLINE_S", 3.0)
     taken, other = backends[:2]
     with ExitStack() as stack:
-        async with life(place, (taken, other)) as lived:
+        async with life(place, (taken, other), timeout_s=2.0) as lived:
 
             def take() -> None:
                 stack.enter_context(client_of(taken))
@@ -330,7 +330,7 @@ async def test_backend_unreachable_by_the_time_it_is_needed(
             gone.wait_exit()
             stack.enter_context(black_hole(gone.host, gone.port))
 
-        async with life(place, (gone, other)) as lived:
+        async with life(place, (gone, other), timeout_s=2.0) as lived:
             at_start(lived, vanish)
             problem = await failed(lived, Order(SMALL))
             sentence = f"The RPC backend {gone.address} does not answer."
@@ -430,7 +430,7 @@ async def test_coordinator_hung(
 ) -> None:
     """A backend that is stopped while the model is sent to it: loading never ends."""
     monkeypatch.setattr("sollol_tui.core.lifecycle.LOAD_DEADLINE_S", 5.0)
-    async with life(place, backends[:2]) as lived:
+    async with life(place, backends[:2], timeout_s=2.0) as lived:
         at_start(lived, lambda: backends[0].kill(signal.SIGSTOP), Phase.LOADING)
         try:
             problem = await failed(lived, Order(HUGE))
