@@ -98,7 +98,10 @@ def test_tabs_say_what_tells_the_targets_apart() -> None:
     llama = [Target(LLAMA.name, RIG, "gpu-rig"), Target(LLAMA.name, SPARK, "spark")]
     assert short_labels([Target("a"), Target("b", RIG, "gpu-rig")]) == ["a", "b"]
     assert short_labels(llama) == ["gpu-rig", "spark"]
-    assert short_labels([*llama, Target(LLAMA.name)])[0] == "llama3.2:3b on gpu-rig"
+    assert short_labels([*llama, Target("b")]) == ["gpu-rig", "spark", "b"]
+    assert short_labels([*llama, Target(LLAMA.name)]) == ["gpu-rig", "spark", "llama3.2:3b"]
+    both = [Target("a", RIG, "x"), Target("a", SPARK, "x"), Target("b")]
+    assert short_labels(both) == ["a on x", "a on x", "b"], "where nothing does, all there is"
 
 
 def test_the_list_offers_each_model_and_its_places_where_there_is_a_choice() -> None:

@@ -6,9 +6,10 @@ from sollol_tui.core.state import ClusterSnapshot
 from sollol_tui.ui.app import SollolApp
 from sollol_tui.ui.live_keys import live_keys
 from sollol_tui.ui.overview import status_lines
-from sollol_tui.ui.text import plain
+from sollol_tui.ui.screens.help import help_lines
+from sollol_tui.ui.text import line_width, plain
 from tests.ui.clusters import BROKEN, EMPTY, FULL, NOW_S
-from tests.ui.stand_in import StillEngine, until, until_shown
+from tests.ui.stand_in import StillEngine, shown, until, until_shown
 
 
 def told(snapshot: ClusterSnapshot) -> str:
@@ -35,6 +36,24 @@ async def test_help_has_no_key_that_does_nothing_here() -> None:
         there = {key.deed for key in live_keys(app.dashboard)}
     assert "sort" not in there
     assert "errors" not in here | there
+
+
+async def test_help_says_everything_in_80_cells_and_under_it_only_the_way_out_is_a_key() -> None:
+    app = SollolApp(StillEngine(FULL))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until_shown(pilot, "gpu-rig")
+        keys = live_keys(app.dashboard)
+        lines = help_lines(keys, 74)
+        text = " ".join(" ".join(plain(line).split()) for line in lines)
+        assert max(line_width(line) for line in lines) <= 74
+        assert all(key.help in text for key in keys)
+        assert "super" not in text
+        assert "…" not in "".join(key.title for key in keys)
+        await pilot.press("question_mark")
+        await until_shown(pilot, "Esc closes")
+        await until(pilot, lambda: shown(app).splitlines()[-1].split() == ["^q", "Quit"])
+        await pilot.press("escape")
+        await until_shown(pilot, "? Help  Enter Detail")
 
 
 async def test_two_keys_of_one_command_are_one_line_of_help() -> None:

@@ -56,13 +56,15 @@ class Target(NamedTuple):
 
 
 def short_labels(targets: Sequence[Target]) -> list[str]:
-    """What tells them apart: their models, else their places, else both."""
-    models, places = [clean(t.model) for t in targets], [t.where for t in targets]
+    """What tells them apart: their models, the places of those with the same one, else both."""
+    models = [clean(t.model) for t in targets]
     if len(set(models)) == len(targets):
         return models
-    if len(set(places)) == len(targets) and all(places):
-        return places
-    return [t.label for t in targets]
+    names = [
+        t.where or model if models.count(model) > 1 else model
+        for t, model in zip(targets, models, strict=True)
+    ]
+    return names if len(set(names)) == len(targets) else [t.label for t in targets]
 
 
 # Whom to ask

@@ -28,13 +28,18 @@ _LAST = "quit.always"
 def key_hints(
     screen: Screen[Any], idle: frozenset[str] = frozenset()
 ) -> tuple[list[Segment], list[Segment]]:
-    """Left and right part of the key line. Help and the way out are always there.
+    """Left and right part of the key line. Help and the way out are always there; under a dialog,
+    which says its own keys, only the way out works.
 
     Args:
         idle: commands and ids that are not worth a word, as they would do nothing now.
     """
     left, right = list[Segment](), list[Segment]()
-    hints = (key for key in live_keys(screen) if key.is_hint and key.deed not in idle)
+    hints = (
+        key
+        for key in live_keys(screen)
+        if key.is_hint and key.deed not in idle and (screen.is_active or key.id == _LAST)
+    )
     for number, key in enumerate(hints):
         if key.id == _LAST:
             right.append(_hint(key, KEPT))

@@ -71,6 +71,8 @@ def live_keys(screen: Screen[Any]) -> tuple[LiveKey, ...]:
         binding = active.binding
         if binding.system or not (binding.tooltip or binding.description):
             continue
+        if binding.key.startswith("super+"):  # hardly a terminal sends it; another key does it
+            continue
         if active.node is not screen.focused and is_typed(screen.focused, binding.key):
             continue
         key = _live_key(active, screen)

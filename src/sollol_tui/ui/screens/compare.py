@@ -37,7 +37,13 @@ _CLICKED = {
 
 
 KEYS: list[BindingType] = [
-    Binding("f1", "help", "Help", tooltip="The keys that work here", id="compare.help"),
+    Binding(
+        "f1,question_mark",
+        "help",
+        "Help",
+        tooltip="The keys that work here",
+        id="compare.help",
+    ),
     Binding(
         "escape",
         "back",

@@ -11,15 +11,19 @@ from textual.binding import Binding, BindingType
 from sollol_tui.ui.keys import DIALOG_KEYS
 from sollol_tui.ui.live_keys import ANYWHERE, HERE, LiveKey
 from sollol_tui.ui.screens.steady import Dialog
-from sollol_tui.ui.text import Line, fit, width
+from sollol_tui.ui.text import Line, fit, width, wrap_line
 from sollol_tui.ui.widgets.lines_pane import LinesPane
 
 ORDER = {HERE: 1, "Messages": 2, "Rows": 3, "Move": 4, "Cluster": 5, "Panes": 6, ANYWHERE: 7}
 """The groups, what is near first; groups of other names are those of the focused widget."""
 
 
-def help_lines(keys: Iterable[LiveKey]) -> tuple[Line, ...]:
-    """The keys in their groups, as lines."""
+_KEY_CELLS, _TITLE_CELLS, _GAP = 12, 14, "  "
+_INDENT = 2 * len(_GAP) + _KEY_CELLS + _TITLE_CELLS  # where the explanation begins
+
+
+def help_lines(keys: Iterable[LiveKey], cells: int) -> tuple[Line, ...]:
+    """The keys in their groups, as lines of so many cells."""
     groups: dict[str, list[LiveKey]] = {}
     for key in keys:
         groups.setdefault(key.group, []).append(key)
@@ -28,14 +32,16 @@ def help_lines(keys: Iterable[LiveKey]) -> tuple[Line, ...]:
         if lines:
             lines.append(())
         lines.append(((title, "head"),))
-        lines += [_line(key) for key in groups[title]]
+        for key in groups[title]:
+            lines += wrap_line(_line(key), cells, _INDENT)
     return tuple(lines)
 
 
 def _line(key: LiveKey) -> Line:
     names = " ".join(key.names)
-    shown = fit(names, 12) if width(names) <= 12 else names
-    return (("  ", ""), (shown, "key"), ("  ", ""), (fit(key.title, 14), ""), (key.help, "muted"))
+    shown = fit(names, _KEY_CELLS) if width(names) <= _KEY_CELLS else names
+    title = fit(key.title, _TITLE_CELLS)
+    return ((_GAP, ""), (shown, "key"), (_GAP, ""), (title, ""), (key.help, "muted"))
 
 
 class HelpScreen(Dialog[None]):
@@ -55,7 +61,7 @@ class HelpScreen(Dialog[None]):
         pane = LinesPane(ascii_only=self._ascii_only, id="help", classes="dialog")
         pane.set_title("Keys")
         pane.set_subtitle("Esc closes")
-        pane.show(help_lines(self._keys))
+        pane.show(lambda cells: help_lines(self._keys, cells))
         yield pane
 
     def action_close(self) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from textual import events
+from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.screen import ModalScreen, Screen, ScreenResultType
 
@@ -17,6 +20,17 @@ class SteadyScreen(Screen[ScreenResultType]):
     Textual's screens tell themselves of each size they were laid out for. Two sizes that come
     faster than a layout is made would be answered in turn, each with the other, for ever.
     """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(
+            "ctrl+c,super+c",
+            "screen.copy_text",
+            "Copy marked",
+            tooltip="Copy what is marked with the mouse",
+            id="copy.marked",
+            show=False,
+        ),
+    ]
 
     def on_resize(self, event: events.Resize) -> None:
         if event.size != self.app.size:
