@@ -13,16 +13,18 @@ import pytest
 
 from sollol_tui.core.asks import AskEvent, AskRequest, ChatMessage, Finished, Notice, Routed
 from sollol_tui.core.ids import CoordinatorUrl, parse_backend_address, parse_coordinator_url
+from sollol_tui.core.lifecycle import Phase
 from sollol_tui.core.orders import Order
 from sollol_tui.core.problems import Cause
 from sollol_tui.core.settings import CoordinatorSetting
-from sollol_tui.core.state import Mode
+from sollol_tui.core.state import CoordinatorStatus, Mode
 from sollol_tui.demo.backend import DemoBackend
 from sollol_tui.engine.engine import Engine
 from sollol_tui.io import runs
 from sollol_tui.verbs.coordinator_stop import stop
 from sollol_tui.verbs.voice import Voice
 from tests import fakes
+from tests.engine.fake_llama_server import goes
 from tests.engine.lives import Life, living
 from tests.engine.place import Place, free_port
 from tests.engine.support import PATIENCE_S
@@ -80,6 +82,22 @@ async def test_two_of_ours_run_side_by_side_and_never_share_a_backend(place: Pla
             await both.engine.stop_coordinator(both.second.url)
             assert [p.pid for p in place.servers()] == [pids[0]]
         assert not place.servers()
+
+
+async def test_what_one_lets_go_of_the_other_may_take(place: Place) -> None:
+    """Also after a start that failed, and after one that was cancelled while it loaded."""
+    async with fakes.backend() as one, pair(place, other_of(place), one) as both:
+        goes(place.program, "sys.exit(7)")
+        await both.engine.start_coordinator(place.order, both.first.url)
+        await both.first.until(lambda s: s.status is CoordinatorStatus.FAILED)
+        goes(place.program, SLOW)
+        await both.engine.start_coordinator(place.order, both.second.url)
+        loading = await both.second.until_phase(Phase.LOADING)
+        assert loading.backends == (one.address,)
+        goes(place.program, "")
+        await both.engine.stop_coordinator(both.second.url)
+        await both.engine.start_coordinator(place.order, both.first.url)
+        assert (await both.first.until_ready()).backends == (one.address,)
 
 
 async def test_what_the_settings_give_to_one_is_left_to_it(place: Place) -> None:
@@ -143,6 +161,35 @@ async def test_a_question_goes_to_a_free_place_while_another_model_runs(place: P
         for server in place.servers():
             assert str(place.model) in server.cmdline()
         await both.engine.stop_coordinator(both.second.url)
+
+
+async def test_when_the_first_of_two_for_a_model_is_given_up_the_second_is_brought_up(
+    place: Place,
+) -> None:
+    first = CoordinatorSetting(place.url, start=True, model=str(place.model))
+    second = other_of(place)._replace(model=str(place.model))
+    async with pair(place, second, first=first) as both:
+        both.engine.choose_mode(Mode.MODEL)
+        goes(place.program, "sys.exit(7)")
+        await both.engine.start_coordinator(Order(), place.url)
+        await both.first.until(lambda s: s.status is CoordinatorStatus.FAILED)
+        goes(place.program, "")
+        events = await asked(both.engine, "model")
+        assert isinstance(events[-1], Finished)
+        assert target(events) == second.url
+        assert both.first.states[-1].status is CoordinatorStatus.FAILED, "it waits for a person"
+
+
+async def test_while_the_first_comes_up_for_a_model_the_second_is_left_alone(place: Place) -> None:
+    goes(place.program, "more = ['--load-s', '0.3']")
+    first = CoordinatorSetting(place.url, start=True, model=str(place.model))
+    second = other_of(place)._replace(model=str(place.model))
+    async with pair(place, second, first=first) as both:
+        both.engine.choose_mode(Mode.MODEL)
+        answers = await asyncio.gather(*(asked(both.engine, "model") for _ in range(4)))
+        assert {target(events) for events in answers} == {place.url}
+        assert both.first.phases.count("probing") == 1, "and it is started once"
+        assert not both.second.phases
 
 
 async def test_when_one_is_killed_the_other_answers_and_it_comes_back(place: Place) -> None:

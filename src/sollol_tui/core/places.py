@@ -44,7 +44,7 @@ def managed_url(settings: Settings, model: str = "") -> CoordinatorUrl:
 
 def place_for(places: Sequence[CoordinatorSetting], model: str) -> CoordinatorSetting | None:
     """The place that is set to run a model."""
-    return next((p for p in places if _runs(p, model)), None)
+    return next((p for p in places if is_set_for(p, model)), None)
 
 
 def placed(order: Order, place: CoordinatorSetting) -> Order:
@@ -53,7 +53,7 @@ def placed(order: Order, place: CoordinatorSetting) -> Order:
     Of the backends that the place names, those that are away are left out.
     """
     named = order.backends is None and place.backends is not None
-    takes_its_model = bool(place.model) and (not order.model or _runs(place, order.model))
+    takes_its_model = bool(place.model) and (not order.model or is_set_for(place, order.model))
     return order._replace(
         host=host_of(place.url),
         port=port_of(place.url) or order.port,
@@ -65,6 +65,7 @@ def placed(order: Order, place: CoordinatorSetting) -> Order:
     )
 
 
-def _runs(place: CoordinatorSetting, model: str) -> bool:
+def is_set_for(place: CoordinatorSetting, model: str) -> bool:
+    """Whether a place is set to run that model."""
     path = place.model if is_model_path(place.model) else ""
     return bool(place.model and model) and is_called(model, place.model, path)

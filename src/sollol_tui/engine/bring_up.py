@@ -6,9 +6,9 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from sollol_tui.core.asks import AskEvent, AskRequest, Notice
-from sollol_tui.core.ids import same_model
+from sollol_tui.core.ids import is_called, is_model_path, same_model
 from sollol_tui.core.orders import Order
-from sollol_tui.core.places import place_for
+from sollol_tui.core.places import is_set_for
 from sollol_tui.core.routing import Circumstances, serves, wants_coordinator
 from sollol_tui.core.settings import Settings
 from sollol_tui.core.state import ClusterSnapshot, CoordinatorState, CoordinatorStatus
@@ -30,7 +30,7 @@ async def bring_up(
     """
     if not _is_needed(request, store.snapshot, settings):
         return
-    supervisor = _supervisor_for(request, places, store.snapshot)
+    supervisor = _supervisor_for(request, places, store.snapshot, store.now_s())
     if supervisor is None:
         others = ", ".join(p.setting.model for p in places)
         yield Notice(f"No coordinator is set to run {request.model}: those here are for {others}.")
@@ -42,7 +42,7 @@ async def bring_up(
             yield Notice(f"{problem.sentence} {problem.next}")
             return
         yield Notice(f"No coordinator serves {request.model}: starting one.")
-        await supervisor.start(order)
+        await supervisor.start(order, anew=False)  # others may want it at the same time
     elif not is_coming(ours, store.now_s()) or _is_other(ours, request):
         return
     async with aclosing(_until_up(supervisor, store)) as events:
@@ -51,23 +51,34 @@ async def bring_up(
 
 
 def _supervisor_for(
-    request: AskRequest, places: Places, snapshot: ClusterSnapshot
+    request: AskRequest, places: Places, snapshot: ClusterSnapshot, now_s: float
 ) -> Supervisor | None:
-    """Of the place that is set to run the model; else of one that nothing else is set to run, the
-    one that comes up with it before one where nothing runs.
+    """Of the places that are set to run the model, else of those that nothing else is set to run:
+    the one that comes up with it before one where nothing runs, and that before one that failed.
     """
-    if (wanted := place_for([p.setting for p in places], request.model)) is not None:
-        return places.at(wanted.url).supervisor
-    free = [p.supervisor for p in places if p.supervisor is not None and not p.setting.model]
+    set_for_it = [p for p in places if is_set_for(p.setting, request.model)]
+    fit = set_for_it or [p for p in places if not p.setting.model]
+    supervisors = [p.supervisor for p in fit if p.supervisor is not None]
 
     def rank(supervisor: Supervisor) -> int:
         state = snapshot.coordinator(supervisor.url)
-        if state is not None and state.plan is not None and not _is_other(state, request):
-            return 0
-        at_rest = state is None or state.status in _AT_REST or _failed_otherwise(state, request)
-        return 1 if at_rest else 2
+        if state is None or state.status in _AT_REST or _failed_otherwise(state, request):
+            return 1
+        return 0 if _comes_for(supervisor, state, request, now_s) else 2
 
-    return min(free, key=rank, default=None)
+    return min(supervisors, key=rank, default=None)
+
+
+def _comes_for(
+    supervisor: Supervisor, state: CoordinatorState, request: AskRequest, now_s: float
+) -> bool:
+    """Whether it is on its way to serve that model."""
+    if not is_coming(state, now_s):
+        return False
+    if state.plan is not None:
+        return not _is_other(state, request)
+    asked = supervisor.model
+    return is_called(request.model, asked, asked if is_model_path(asked) else "")
 
 
 def _is_needed(request: AskRequest, snapshot: ClusterSnapshot, settings: Settings) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from sollol_tui.core.ids import BackendAddress, CoordinatorUrl
 from sollol_tui.core.orders import Order, Planned
@@ -46,11 +46,11 @@ class PlacePlanner:
         self._claims = claims
         self._url = url
 
-    async def plan(self, order: Order, known: Sequence[BackendState]) -> Planned:
-        """See `Planner.plan`."""
+    async def plan(self, order: Order, known: Callable[[], Sequence[BackendState]]) -> Planned:
+        """See `Planner.plan`; what is known is asked when it is this one's turn."""
         async with self._claims.planning:
             taken = self._claims.of_others(self._url, order)
-            planned = await self._claims.planner.plan(order, known, taken=taken)
+            planned = await self._claims.planner.plan(order, known(), taken=taken)
             if planned.plan is not None and planned.startable:
                 self._claims.take(self._url, planned.plan.backends)
             return planned

@@ -58,6 +58,7 @@ class CoordinatorProcess:
         self.running: Running | None = None
         self.log: LogFile | None = None
         self.serves = False  # and can be asked to stop
+        self.is_ending = False  # or would be, had nobody cut that short
         self.key = "" if api_key == RANDOM_KEY else api_key
         self._random_key = api_key == RANDOM_KEY
         self._state_dir = state_dir
@@ -144,6 +145,7 @@ class CoordinatorProcess:
         """
         if self.running is None:
             return
+        self.is_ending = True
         if not self.serves:
             await self.running.hold_still()
         with resetting(self.running.pid, self._ports) as is_harmless:
@@ -151,7 +153,7 @@ class CoordinatorProcess:
                 await self.running.kill()
             process.tell(runs.pipe_path(self._state_dir, self.port), EXIT)
             await self.running.stop()
-        self.running = None
+        self.running, self.is_ending = None, False
         runs.forget_run(self._state_dir, self.port)
 
     def let_go(self) -> None:

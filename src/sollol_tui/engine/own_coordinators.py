@@ -49,11 +49,12 @@ class OwnCoordinators:
     async def start_wanted(self) -> None:
         """Start those that the settings want to run, where none does."""
         from sollol_tui.core.orders import Order
+        from sollol_tui.core.places import placed
 
         snapshot = await self.first_look()
         for place in self.runtime.places:
             if place.setting.start and place.is_free(snapshot):
-                await self.start_coordinator(Order(), place.url)
+                await _supervisor(place).start(placed(Order(), place.setting), anew=False)
 
     async def stop_coordinator(self, url: str | None = None) -> None:
         """Stop the coordinator of ours there, also while it starts."""

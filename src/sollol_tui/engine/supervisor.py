@@ -82,10 +82,34 @@ class Supervisor:
         """Whether it is being kept up."""
         return self._job is not None and not self._job.done()
 
-    async def start(self, order: Order) -> None:
-        """Start the coordinator and keep it up, in the place of one that ran before."""
+    @property
+    def model(self) -> str:
+        """The name or the file that it was told to run last; empty: what is found."""
+        return self._order.model if self._order is not None else ""
+
+    async def start(self, order: Order, *, anew: bool = True) -> None:
+        """Start the coordinator and keep it up, in the place of one that ran before.
+
+        Not `anew`: one that is kept up already goes on; so many may want it at the same time.
+        """
+        await self._whole(self._start(order, anew))
+
+    async def stop(self) -> None:
+        """Stop the coordinator, also while it starts."""
+        await self._whole(self._stop())
+
+    async def _whole(self, turn: Coroutine[Any, Any, None]) -> None:
+        """A turn is not left in the middle when nobody waits for it any more: a process that is
+        held still to be ended would stay so.
+        """
+        if self._closed:
+            turn.close()
+        else:
+            await asyncio.shield(self._spawn(turn))
+
+    async def _start(self, order: Order, anew: bool) -> None:
         async with self._turn:
-            if self._closed:
+            if self._closed or (self.busy and not anew):
                 return
             await self._end_job()
             await self._clear()
@@ -95,8 +119,7 @@ class Supervisor:
             self._steps.to(Phase.PROBING)  # now: who waits for it must see it coming
             self._job = self._spawn(self._keep_up(order, RestartHistory(), served=False))
 
-    async def stop(self) -> None:
-        """Stop the coordinator, also while it starts."""
+    async def _stop(self) -> None:
         async with self._turn:
             await self._end_job()
             await self._clear()
@@ -116,7 +139,7 @@ class Supervisor:
         if self.busy:
             self._now.set()
         elif self._order is not None and not self._closed:
-            self._spawn(self.start(self._order))
+            self._spawn(self._start(self._order, anew=False))
 
     async def adopt(self) -> None:
         """Take over the coordinator of an earlier run, when that still runs and nobody has it."""
@@ -132,11 +155,11 @@ class Supervisor:
             self._job = self._spawn(self._keep_up_found(record, self._order))
 
     async def close(self, stays: bool) -> None:
-        """End looking after it; its process ends too unless it stays."""
+        """End looking after it; its process ends too unless it stays, or was being ended."""
         self._closed = True
         async with self._turn:
             await self._end_job()
-            if not stays:
+            if not stays or self.process.is_ending:
                 await self._end_process()
             self._let_go()
 
@@ -169,7 +192,7 @@ class Supervisor:
 
     async def _run(self, order: Order) -> _End:
         """Plan it, start it, and watch it until it ends."""
-        planned = await self._planner.plan(order, self._store.snapshot.backends)
+        planned = await self._planner.plan(order, lambda: self._store.snapshot.backends)
         plan = planned.plan
         if plan is None or not planned.startable:
             return _End(planned.problems or (_no_plan(self.url),))

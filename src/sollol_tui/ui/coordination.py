@@ -82,7 +82,8 @@ def retry(app: SollolApp, argument: str = "") -> str:
 
 def start_wanted(app: SollolApp) -> None:
     """Start those that the settings want with the screen."""
-    if any(c.start for c in app.engine.settings.coordinators):
+    settings = app.engine.settings
+    if any(c.start for c in settings.coordinators) and not settings.read_only:
         _do(app, app.engine.start_wanted(), "starting coordinators")
 
 
