@@ -118,7 +118,7 @@ async def test_a_model_that_is_nowhere_is_refused_with_a_sentence() -> None:
     app = SollolApp(StillEngine(FULL))
     async with running(app) as pilot:
         await pilot.press(*"/model nothing", "enter")
-        await until_shown(pilot, "No node and no coordinator has a model “nothing”.")
+        await until_shown(pilot, "Nobody has a model “nothing”. “model” alone lists them.")
 
 
 async def test_an_unknown_slash_command_comes_back_in_the_command_line() -> None:

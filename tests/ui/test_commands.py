@@ -6,7 +6,7 @@ import pytest
 
 from sollol_tui.core.ids import parse_backend_address, parse_node_url
 from sollol_tui.core.state import BackendState, ClusterSnapshot, NodeState
-from sollol_tui.ui.arguments import find_node, find_target
+from sollol_tui.ui.arguments import find_node, find_target, nobody
 from sollol_tui.ui.command_line import Parsed, completions, parse
 from sollol_tui.ui.commands import BY_WORD, COMMANDS
 
@@ -93,6 +93,24 @@ def test_every_completion_is_understood_or_only_lacks_its_argument() -> None:
     for line in completions("", SNAPSHOT):
         parsed = parse(line)
         assert isinstance(parsed, Parsed) or "needs" in parsed
+
+
+def test_what_is_done_by_a_key_is_not_offered_and_understood_all_the_same() -> None:
+    """`/retry elsewhere` and `/continue` are the words for `R` and `F5`."""
+    offered = completions("", SNAPSHOT)
+    for name in ("elsewhere", "again", "answer"):
+        assert name not in offered
+        assert understood(name) == (name, "")
+    assert "retry elsewhere" in completions("retry e", SNAPSHOT)
+
+
+def test_who_is_called_by_a_wrong_name_is_told_the_right_ones() -> None:
+    wrong = str(nobody(SNAPSHOT, "gpu9"))
+    assert wrong.startswith("There is no node and no coordinator “gpu9”. There is: gpu-rig, ")
+    many = SNAPSHOT._replace(nodes=SNAPSHOT.nodes[:1] * 9, coordinators=())
+    assert str(nobody(many, "x")).endswith("gpu-rig, gpu-rig and 3 more.")
+    empty = SNAPSHOT._replace(nodes=(), coordinators=())
+    assert str(nobody(empty, "x")).endswith("There is none yet.")
 
 
 def test_a_node_is_found_by_name_short_name_and_url() -> None:

@@ -481,6 +481,9 @@ async def test_g_goes_from_an_answer_to_its_event_and_back(tmp_path: Path) -> No
         app.dashboard.show_pane("events")
         await pilot.press("end", "g")
         await until_shown(pilot, "Its answer is in no open chat.")
+        app.dashboard.show_pane("nodes")
+        app.run_line("answer")
+        await until_shown(pilot, "choose one in the events.")
 
 
 # The list itself

@@ -16,6 +16,7 @@ def _texts(line: str) -> list[str]:
 
 def test_what_a_chat_is_about_comes_first() -> None:
     assert _texts("/")[:4] == ["/model ", "/node ", "/mode ", "/image "]
+    assert _texts("/re")[:2] == ["/retry ", "/rename "]
     assert _texts(":mo")[:2] == [":model ", ":mode "]
 
 

@@ -251,7 +251,7 @@ def test_an_option_is_read_and_taken_back_by_auto(text: str, options: ChatOption
         ("context 12", "A context is a number of tokens from 256, not “12”."),
         ("keep-alive long", "How long is “long”? Say 30s, 10m, 2h, or forever."),
         ("think maybe", "Thinking is on, off or auto, not “maybe”."),
-        ("colour red", "“colour” cannot be set: temperature, context, keep-alive, think"),
+        ("colour red", "“colour” cannot be set: mode, temperature, context, keep-alive, think"),
     ],
 )
 def test_what_cannot_be_set_is_refused_with_a_sentence(text: str, sentence: str) -> None:

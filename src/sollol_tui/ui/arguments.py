@@ -10,6 +10,10 @@ from sollol_tui.core.ids import (
     short_name,
 )
 from sollol_tui.core.state import ClusterSnapshot, Mode
+from sollol_tui.ui.refused import Refused
+from sollol_tui.ui.text import clean
+
+_NAMED = 6  # in a sentence
 
 STARTED_HERE = "app"
 """The source of backends that were started from this program (`engine.here`)."""
@@ -17,6 +21,20 @@ STARTED_HERE = "app"
 
 def node_choices(snapshot: ClusterSnapshot) -> tuple[str, ...]:
     return tuple(node.name or short_name(node.url, OLLAMA_PORT) for node in snapshot.nodes)
+
+
+def answerer_choices(snapshot: ClusterSnapshot) -> tuple[str, ...]:
+    """Nodes and coordinators: those that answer."""
+    coordinators = (c.name or short_name(c.url, COORDINATOR_PORT) for c in snapshot.coordinators)
+    return (*node_choices(snapshot), *coordinators)
+
+
+def nobody(snapshot: ClusterSnapshot, text: str) -> Refused:
+    """That nobody who answers is called so, and who there is."""
+    names = [clean(name, 30) for name in answerer_choices(snapshot)]
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    there_is = f"There is: {', '.join(names[:_NAMED])}{more}." if names else "There is none yet."
+    return Refused(f"There is no node and no coordinator “{clean(text, 60)}”. {there_is}")
 
 
 def backend_choices(snapshot: ClusterSnapshot) -> tuple[str, ...]:

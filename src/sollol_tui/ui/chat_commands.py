@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from sollol_tui.core.chats import ChatSummary, title_of
 from sollol_tui.engine.chats import Chats
-from sollol_tui.ui.command import Command, Run
-from sollol_tui.ui.prompt_commands import AUTO, own_mode, pin_node
+from sollol_tui.ui.command import Command
+from sollol_tui.ui.prompt_commands import own_mode
 from sollol_tui.ui.refused import Refused
 from sollol_tui.ui.text import clean
 
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from sollol_tui.core.state import ClusterSnapshot
     from sollol_tui.ui.app import SollolApp
     from sollol_tui.ui.screens.sessions import SessionDeed
-
-OF_THE_ROUTER: dict[str, Run] = {"mode": own_mode, "node": pin_node}
-"""What can be set for a chat and is no option of its servers."""
 
 RELOADS = "An Ollama node that has the model loaded with another context loads it anew."
 
@@ -75,11 +72,11 @@ def set_option(app: SollolApp, argument: str) -> str | None:
 
     chat = app.dashboard.bring_chat()
     word, _, value = argument.partition(" ")
-    if (own := OF_THE_ROUTER.get(word.casefold())) is not None:
-        return own(app, value.strip() or AUTO[0])
+    if word.casefold() == "mode":  # the router's, no option of a server
+        return own_mode(app, value.strip())
     if not argument:
         now = " · ".join(described(chat.options)) or "Nothing is set: the server decides"
-        return f"{now}. There is: {', '.join((*OF_THE_ROUTER, *OPTIONS))}."
+        return f"{now}. There is: {', '.join(('mode', *OPTIONS))}."
     before = chat.options
     chat.options = with_option(before, argument)
     chat.settle()

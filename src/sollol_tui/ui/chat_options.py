@@ -9,6 +9,7 @@ from math import isfinite
 from sollol_tui.core.asks import ChatOptions
 from sollol_tui.core.state import ClusterSnapshot
 from sollol_tui.ui.refused import Refused
+from sollol_tui.ui.text import clean
 
 LEAST_CONTEXT, MOST_CONTEXT = 256, 16_777_216
 MOST_TEMPERATURE = 2.0
@@ -26,7 +27,7 @@ def with_option(options: ChatOptions, text: str) -> ChatOptions:
     name, _, value = text.strip().casefold().partition(" ")
     field = _NAMES.get(name)
     if field is None:
-        raise Refused(f"“{name}” cannot be set: {', '.join(OPTIONS)} can.")
+        raise Refused(f"“{clean(name, 40)}” cannot be set: mode, {', '.join(OPTIONS)} can.")
     value = value.strip()
     read = None if value in UNSET else _READERS[field](value)
     return ChatOptions(**(options._asdict() | {field: read}))

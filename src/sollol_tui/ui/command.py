@@ -33,6 +33,7 @@ class Command(NamedTuple):
     choices: Choices | None = None  # what the argument may be, for completion
     changes: bool = False  # not offered when the program may only look
     files: Files | None = None  # what its argument may be besides, for completion
+    is_of_a_key: bool = False  # its key is what people use: not offered while a command is typed
 
     @property
     def takes_many(self) -> bool:

@@ -40,7 +40,7 @@ def completions(line: str, snapshot: ClusterSnapshot) -> tuple[str, ...]:
     """Whole lines that the typed beginning can become, best first."""
     text = line.lstrip(" :/")
     typed = text.casefold()
-    names = [c.name for c in COMMANDS if c.name.startswith(typed)]
+    names = [c.name for c in COMMANDS if c.name.startswith(typed) and not c.is_of_a_key]
     others = [w for c in COMMANDS for w in c.words if typed and w.startswith(typed)]
     return tuple(dict.fromkeys([*_arguments(text, snapshot), *names, *others]))
 

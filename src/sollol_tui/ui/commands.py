@@ -30,6 +30,7 @@ from sollol_tui.ui.node_commands import NODE_COMMANDS
 from sollol_tui.ui.parallel_command import PARALLEL
 from sollol_tui.ui.prompt_commands import PROMPT_COMMANDS
 from sollol_tui.ui.refused import Refused
+from sollol_tui.ui.text import clean
 
 if TYPE_CHECKING:
     from sollol_tui.ui.app import SollolApp
@@ -128,7 +129,7 @@ def _model(app: SollolApp, argument: str) -> str | None:
         use_file(app, argument)
         return None
     if choice is None:
-        raise Refused(f"No node and no coordinator has a model “{argument}”.")
+        raise Refused(f"Nobody has a model “{clean(argument, 60)}”. “model” alone lists them.")
     if not choice.is_usable:
         raise Refused(f"“{choice.name}” cannot be asked: {choice.problem}.")
     return dialogs.use_model(app, choice.name)

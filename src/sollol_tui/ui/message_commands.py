@@ -6,9 +6,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from sollol_tui.core.ids import COORDINATOR_PORT, short_name
 from sollol_tui.core.state import ClusterSnapshot, Mode
-from sollol_tui.ui.arguments import find_target, node_choices
+from sollol_tui.ui.arguments import answerer_choices, find_target, nobody
 from sollol_tui.ui.command import Command
 from sollol_tui.ui.refused import Refused
 from sollol_tui.ui.text import clean
@@ -34,7 +33,7 @@ def retry(app: SollolApp, argument: str) -> None:
     else:
         target = find_target(app.snapshot, argument)
         if target is None or app.snapshot.backend(target) is not None:
-            raise Refused(f"There is no node and no coordinator “{argument}”.")
+            raise nobody(app.snapshot, argument)
         _only(app, turn, target)
 
 
@@ -171,8 +170,10 @@ def to_event(app: SollolApp, _argument: str) -> None:
 def to_answer(app: SollolApp, _argument: str) -> None:
     """Go back from the entry of a routing decision to the answer."""
     store, events = app.engine.store, app.dashboard.panes.events
-    subject = app.dashboard.subject() if app.dashboard.current == "events" else None
-    entry = store.entry(int(events.cursor_key)) if subject and events.cursor_key else None
+    if app.dashboard.current != "events":
+        raise Refused("This leads from a routing decision to its answer: choose one in the events.")
+    has_entry = app.dashboard.subject() is not None and events.cursor_key
+    entry = store.entry(int(events.cursor_key)) if has_entry and events.cursor_key else None
     decision = store.decision(entry.decision_id) if entry and entry.decision_id else None
     if decision is None:
         raise Refused("No answer belongs to this entry.")
@@ -218,8 +219,7 @@ _DEEDS = ("retry", ELSEWHERE, "continue", "edit", "delete")
 
 
 def retry_choices(snapshot: ClusterSnapshot) -> tuple[str, ...]:
-    coordinators = (c.name or short_name(c.url, COORDINATOR_PORT) for c in snapshot.coordinators)
-    return (ELSEWHERE, *node_choices(snapshot), *coordinators)
+    return (ELSEWHERE, *answerer_choices(snapshot))
 
 
 MESSAGE_COMMANDS: tuple[Command, ...] = (
@@ -237,6 +237,7 @@ MESSAGE_COMMANDS: tuple[Command, ...] = (
         "Elsewhere",
         "Ask somebody else, from a list",
         retry_elsewhere,
+        is_of_a_key=True,
     ),
     Command(
         "continue",
@@ -249,6 +250,7 @@ MESSAGE_COMMANDS: tuple[Command, ...] = (
         "Again",
         "Go on with the last answer, or ask it again",
         again,
+        is_of_a_key=True,
     ),
     Command(
         "edit",
@@ -273,5 +275,6 @@ MESSAGE_COMMANDS: tuple[Command, ...] = (
         "Answer",
         "Go to the answer of this routing decision",
         to_answer,
+        is_of_a_key=True,
     ),
 )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sollol_tui.core.ids import COORDINATOR_PORT, OLLAMA_PORT, short_name
+from sollol_tui.core.ids import COORDINATOR_PORT, OLLAMA_PORT, coordinator_words, short_name
 from sollol_tui.core.state import ClusterSnapshot, Mode
-from sollol_tui.ui.arguments import find_target, node_choices
+from sollol_tui.ui.arguments import answerer_choices, find_target, nobody
 from sollol_tui.ui.command import Command, Files
 from sollol_tui.ui.refused import Refused
 from sollol_tui.ui.text import clean
@@ -109,12 +109,13 @@ def pin_node(app: SollolApp, argument: str) -> str | None:
         chat.target = None
         chat.settle()
         return "The router chooses who answers, in this chat, too."
-    url = find_target(app.snapshot, argument)
-    if url is None or app.snapshot.backend(url) is not None:
-        raise Refused(f"There is no node and no coordinator “{clean(argument, 60)}”.")
+    snapshot = app.snapshot
+    url = find_target(snapshot, argument)
+    if url is None or snapshot.backend(url) is not None:
+        raise nobody(snapshot, argument)
     chat.target = url
     chat.settle()
-    name = target_words(app.snapshot, url)
+    name = target_words(snapshot, url)
     return f"{name} answers in this chat from the next question on, and nobody else."
 
 
@@ -137,8 +138,7 @@ def target_words(snapshot: ClusterSnapshot, url: str) -> str:
     """How a node or coordinator is called."""
     node, coordinator = snapshot.node(url), snapshot.coordinator(url)
     if coordinator is not None:
-        name = clean(coordinator.name) or short_name(url, COORDINATOR_PORT)
-        return name if name.startswith("coordinator") else f"coordinator {name}"
+        return coordinator_words(clean(coordinator.name) or short_name(url, COORDINATOR_PORT))
     return (clean(node.name) if node is not None else "") or short_name(url, OLLAMA_PORT)
 
 
@@ -160,10 +160,8 @@ def own_mode(app: SollolApp, argument: str) -> str:
     return f"Mode {mode} in this chat, from the next question on; elsewhere it stays."
 
 
-def answerer_choices(snapshot: ClusterSnapshot) -> tuple[str, ...]:
-    """What `/node` can be completed to."""
-    short = [c.name or short_name(c.url, COORDINATOR_PORT) for c in snapshot.coordinators]
-    return ("auto", *node_choices(snapshot), *short)
+def _node_choices(snapshot: ClusterSnapshot) -> tuple[str, ...]:
+    return ("auto", *answerer_choices(snapshot))
 
 
 def _queue_choices(_snapshot: ClusterSnapshot) -> tuple[str, ...]:
@@ -181,7 +179,7 @@ PROMPT_COMMANDS: tuple[Command, ...] = (
         "Who answers this chat; auto: the router chooses",
         pin_node,
         arguments="[NODE|auto]",
-        choices=answerer_choices,
+        choices=_node_choices,
     ),
     Command(
         "image",

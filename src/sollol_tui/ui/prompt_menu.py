@@ -15,7 +15,11 @@ from sollol_tui.ui.widgets.completions import Choice
 SIGNS = ("/", ":")
 _PLAIN = re.compile(r"[\w@%+=:,./~-]+")
 _PATH_STARTS = ("/", "~", "./", "../")
-FIRST = ("model", "node", "mode", "image", "system", "set", "new", "sessions", "retry", "queue")
+FIRST = (
+    *("model", "node", "mode", "image", "system", "set", "new", "sessions"),
+    *("retry", "continue", "edit", "delete", "queue"),
+    *("compare", "parallel", "batch", "export", "rename"),
+)
 """What a chat is about comes first."""
 
 
