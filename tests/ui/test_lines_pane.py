@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from textual.widget import Widget
 
-from sollol_tui.ui.text import Line, line_width, plain, wrap_line
+from sollol_tui.ui.text import Line, line_width, plain, wrap_line, wrap_parts
 from sollol_tui.ui.theme import THEMES
 from sollol_tui.ui.widgets.lines_pane import LinesPane
 from sollol_tui.ui.widgets.strip import OneLine, Segment, place
@@ -211,3 +211,26 @@ async def test_a_click_tells_the_segment_and_equal_segments_paint_nothing() -> N
             await pilot.click(strip, offset=(x, 0))
         await pilot.pause()
     assert told == ["1", "e"]
+
+
+FIGURES: Line = (
+    ("■ stopped", "warn"),
+    (" · 233 tok · 41.2 tok/s", "muted"),
+    (" · ctx 250/4k ", "muted"),
+    ("▁", "good"),
+)
+
+
+@pytest.mark.parametrize(
+    ("cells", "rows"),
+    [
+        (60, ["■ stopped · 233 tok · 41.2 tok/s · ctx 250/4k ▁"]),
+        (46, ["■ stopped · 233 tok · 41.2 tok/s", "  ctx 250/4k ▁"]),
+        (24, ["■ stopped · 233 tok", "  41.2 tok/s", "  ctx 250/4k ▁"]),
+        (12, ["■ stopped ·", "  233 tok ·", "  41.2 tok/s", "  · ctx", "  250/4k ▁"]),
+    ],
+)
+def test_figures_stay_whole_when_their_line_is_broken(cells: int, rows: list[str]) -> None:
+    broken = wrap_parts(FIGURES, cells, indent=2)
+    assert [plain(row) for row in broken] == rows
+    assert broken[-1][-1] == ("▁", "good")

@@ -22,6 +22,9 @@ Line = tuple[Span, ...]
 
 STYLES = ("muted", "good", "warn", "bad", "accent", "bold", "head", "key", "badge")
 
+SEPARATOR = " · "
+"""Between parts of a line that could stand alone."""
+
 ELLIPSIS = "…"
 UNKNOWN = "–"
 LABEL_CELLS = 10  # what a line is about, before what it says
@@ -203,6 +206,32 @@ def wrap_line(line: Line, cells: int, indent: int = 0) -> list[Line]:
         spans.append((word, style))
         used += width(word)
     return [*lines, tuple(spans)]
+
+
+def wrap_parts(line: Line, cells: int, indent: int = 0) -> list[Line]:
+    """The line in lines of at most `cells`, broken between its parts where each of them has room,
+    else at blanks; all but the first are indented."""
+    parts = _parts(line)
+    if line_width(line) <= cells or any(line_width(p) > cells - indent for p in parts):
+        return wrap_line(line, cells, indent)
+    rows: list[Line] = [parts[0]]
+    for part in parts[1:]:
+        longer: Line = (*rows[-1], (SEPARATOR, "muted"), *part)
+        if line_width(longer) <= cells:
+            rows[-1] = longer
+        else:
+            rows.append(((" " * indent, ""), *part))
+    return rows
+
+
+def _parts(line: Line) -> list[Line]:
+    """What stands between separators."""
+    parts: list[Line] = [()]
+    for text, style in line:
+        first, *others = text.split(SEPARATOR)
+        parts[-1] += ((first, style),) if first else ()
+        parts += [((other, style),) if other else () for other in others]
+    return parts
 
 
 def _words(line: Line, cells: int) -> Iterator[Span]:

@@ -20,7 +20,7 @@ from sollol_tui.ui.chat.session import ChatSession
 from sollol_tui.ui.chat.status import ChatStatus
 from sollol_tui.ui.chat_options import described
 from sollol_tui.ui.messages import CommandGiven, Told
-from sollol_tui.ui.text import content
+from sollol_tui.ui.text import SEPARATOR, content
 from sollol_tui.ui.widgets.completions import Completions
 from sollol_tui.ui.widgets.looks import Looks
 from sollol_tui.ui.widgets.prompt import Prompt
@@ -90,7 +90,7 @@ class Asking(Widget):
 
     def show_setup(self) -> None:
         """What is set for the chat, on its lower border."""
-        words = sentences.SEPARATOR.join(self._setup())
+        words = SEPARATOR.join(self._setup())
         self.border_subtitle = content(self._letters(words))
 
     def _setup(self) -> Iterator[str]:

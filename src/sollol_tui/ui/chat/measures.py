@@ -5,9 +5,8 @@ from __future__ import annotations
 from sollol_tui.core import units
 from sollol_tui.core.asks import Finished, Usage, Waiting
 from sollol_tui.core.lifecycle import Phase
-from sollol_tui.ui.text import Line, Span
+from sollol_tui.ui.text import SEPARATOR, Line, Span
 
-SEPARATOR = " · "
 LEVELS = "▁▂▃▄▅▆▇█"
 NEARLY_FULL, FULL = 0.8, 0.95  # of the context: what comes next may be cut, or forgotten
 _K = 1024

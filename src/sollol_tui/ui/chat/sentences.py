@@ -11,9 +11,8 @@ from sollol_tui.core.ids import COORDINATOR_PORT, OLLAMA_PORT, is_model_path, sh
 from sollol_tui.core.images import Image
 from sollol_tui.ui.chat import measures
 from sollol_tui.ui.chat.models import ModelChoice
-from sollol_tui.ui.text import Line, Span, clean, plain
+from sollol_tui.ui.text import SEPARATOR, Line, Span, clean, plain
 
-SEPARATOR = measures.SEPARATOR
 figures = measures.figures
 
 

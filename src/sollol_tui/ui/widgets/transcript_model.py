@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from sollol_tui.ui.markdown.plain import PlainLines
-from sollol_tui.ui.text import Line, clean_block, wrap_line
+from sollol_tui.ui.text import Line, clean_block, wrap_line, wrap_parts
 
 if TYPE_CHECKING:
     from sollol_tui.ui.markdown.stream import MarkdownLines
@@ -189,7 +189,7 @@ class Message:
             self._begin(cells)
         self.thought.lay_out(cells)
         self._head = _wrapped(self.header, cells)
-        self._foot = [row for line in self.footer for row in _wrapped(line, cells)]
+        self._foot = [row for line in self.footer for row in wrap_parts(line, cells, indent=2)]
         new, self._taken = self._parts[self._taken :], len(self._parts)
         for part in _joined(new):
             if isinstance(part, str):
