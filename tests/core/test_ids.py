@@ -91,3 +91,8 @@ def test_short_names_leave_out_what_is_usual() -> None:
     assert ids.short_name("http://gpu-rig:11434", 11434) == "gpu-rig"
     assert ids.short_name("http://gpu-rig:8080/ollama", 11434) == "gpu-rig:8080/ollama"
     assert ids.short_name("http://[::1]:11434", 11434) == "[::1]"
+
+
+def test_a_coordinator_is_called_so_once() -> None:
+    named = [ids.coordinator_words(name) for name in ("gpu-rig", "coordinator", "Coordinator 2")]
+    assert named == ["coordinator gpu-rig", "coordinator", "Coordinator 2"]

@@ -126,6 +126,11 @@ def short_name(url_or_address: str, default_port: int) -> str:
     return f"{shown}{path}" if port in (None, default_port) else f"{shown}:{port}{path}"
 
 
+def coordinator_words(name: str) -> str:
+    """How a coordinator is called beside nodes: with that word, once."""
+    return name if "coordinator" in name.casefold() else f"coordinator {name}"
+
+
 def _parse_url(text: str, default_port: int) -> str:
     cleaned = text.strip().strip("\"'").strip()
     scheme, separator, rest = cleaned.partition("://")

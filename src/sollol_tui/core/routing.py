@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from sollol_tui.core import units
 from sollol_tui.core.asks import AskRequest, Candidate, RouteDecision
-from sollol_tui.core.ids import is_called, is_model_path, model_key
+from sollol_tui.core.ids import coordinator_words, is_called, is_model_path, model_key
 from sollol_tui.core.model_fit import fits_no_node
 from sollol_tui.core.model_index import key_of
 from sollol_tui.core.model_size import Found, models_on_nodes, size_of
@@ -160,7 +160,7 @@ def _sorted_out(
         else:
             rejected.append(Candidate(node.url, "node", node.name, None, (), reason))
     for coordinator in now.snapshot.coordinators:
-        name = f"coordinator {coordinator.name}"
+        name = coordinator_words(coordinator.name)
         reason = _coordinator_refusal(coordinator, request, mode, now)
         if reason is None:
             places.append(_coordinator_place(coordinator, name, request, now))

@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeVar
 from sollol_tui.core import units
 from sollol_tui.core.events import Event, ModeChosen
 from sollol_tui.core.holding import free_for
-from sollol_tui.core.ids import OLLAMA_PORT, short_name
+from sollol_tui.core.ids import OLLAMA_PORT, coordinator_words, short_name
 from sollol_tui.core.journal import Area, Level
 from sollol_tui.core.state import (
     BackendState,
@@ -117,7 +117,8 @@ def _coordinators(before: ClusterSnapshot, after: ClusterSnapshot) -> Iterator[T
         if known is now.status or never_there:
             continue
         level = _COORDINATOR_LEVELS.get(now.status, "error")
-        which = f"coordinator {now.name}" if len(after.coordinators) > 1 else "coordinator"
+        several = len(after.coordinators) > 1
+        which = coordinator_words(now.name) if several else "coordinator"
         yield Told(level, "coordinator", now.url, f"{which} {_coordinator_words(now)}")
 
 

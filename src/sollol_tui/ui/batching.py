@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from textual.worker import Worker
 
+from sollol_tui.core.ids import coordinator_words
 from sollol_tui.ui.refused import Refused
 
 if TYPE_CHECKING:
@@ -168,8 +169,7 @@ def _name_of(app: SollolApp, target: str) -> str:
         return node_name(node)
     if coordinator is None:
         return target
-    name = coordinator_name(coordinator)
-    return name if "coordinator" in name else f"coordinator {name}"
+    return coordinator_words(coordinator_name(coordinator))
 
 
 def _why(run: BatchRun) -> str:

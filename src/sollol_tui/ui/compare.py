@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from sollol_tui.core import units
+from sollol_tui.core.ids import coordinator_words
 from sollol_tui.core.state import ClusterSnapshot, Mode
 from sollol_tui.ui.arguments import find_node, find_target
 from sollol_tui.ui.chat.models import ModelChoice, Place, find_model, models_of
@@ -44,8 +45,7 @@ class Target(NamedTuple):
     def where(self) -> str:
         """The place by its name; empty when the router chooses it."""
         name = clean(self.place)
-        is_told = not self.is_coordinator or COORDINATOR in name.casefold()
-        return name if is_told else f"{COORDINATOR} {name}"
+        return coordinator_words(name) if self.is_coordinator else name
 
     @property
     def mode(self) -> Mode | None:

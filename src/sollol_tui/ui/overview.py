@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from sollol_tui.core import units
 from sollol_tui.core.faults import Fault, FaultKind
-from sollol_tui.core.ids import COORDINATOR_PORT, OLLAMA_PORT, short_name
+from sollol_tui.core.ids import COORDINATOR_PORT, OLLAMA_PORT, coordinator_words, short_name
 from sollol_tui.core.state import (
     BackendState,
     BackendStatus,
@@ -22,7 +22,7 @@ from sollol_tui.ui.panes.marks import (
     coordinator_mark,
     node_mark,
 )
-from sollol_tui.ui.text import Line, Span, clean
+from sollol_tui.ui.text import Line, Span, clean, fit, width
 
 
 class Finding(NamedTuple):
@@ -47,7 +47,10 @@ def status_lines(
         lines += [(), *_wrong(finding)]
     if well:
         lines += [(), (("Well", "head"),)]
-        lines += [(finding.state, (f"  {finding.name}", "")) for finding in well]
+        cells = max(width(finding.state[0]) for finding in well)
+        for finding in well:
+            state, style = finding.state
+            lines.append(((fit(state, cells), style), (f"  {finding.name}", "")))
     return tuple(lines)
 
 
@@ -57,7 +60,7 @@ def findings(
     """Every target of the cluster with its state in words."""
     for coordinator in snapshot.coordinators:
         yield Finding(
-            "coordinator " + _named(coordinator.name, coordinator.url, COORDINATOR_PORT),
+            coordinator_words(_named(coordinator.name, coordinator.url, COORDINATOR_PORT)),
             coordinator_mark(coordinator).span(ascii_only),
             coordinator.status is CoordinatorStatus.READY,
             _why(coordinator.fault, coordinator.seen_at_s, now_s),

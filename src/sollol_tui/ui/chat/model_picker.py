@@ -13,7 +13,7 @@ from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from sollol_tui.core import units
-from sollol_tui.core.ids import same_model
+from sollol_tui.core.ids import coordinator_words, same_model
 from sollol_tui.ui.chat.models import ModelChoice, Place
 from sollol_tui.ui.keys import DIALOG_KEYS
 from sollol_tui.ui.screens.steady import Dialog
@@ -174,7 +174,7 @@ def _note(choice: ModelChoice) -> Line:
 def _place_spans(place: Place) -> list[Span]:
     name = clean(place.name)
     if place.is_coordinator:
-        name = f"coordinator {name}"
+        name = coordinator_words(name)
     if place.problem:
         return [(name, "muted"), (f" ({clean(place.problem)})", "warn")]
     return [(name, ""), (" loaded", "good")] if place.is_loaded else [(name, "")]
