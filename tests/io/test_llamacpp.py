@@ -133,6 +133,7 @@ async def test_a_look_tells_everything_that_the_server_tells(http: Http) -> None
         counters=ServerCounters(1597, 74.6717, 44, 1.11144, 1, 0),
         sleeping=False,
         build="b0-unknown",
+        sees=False,
     )
 
 
