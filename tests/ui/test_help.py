@@ -66,6 +66,28 @@ async def test_two_keys_of_one_command_are_one_line_of_help() -> None:
     assert keys["pane.up"] == ("↑", "k")
 
 
+async def test_a_command_line_says_how_to_begin_and_leads_to_the_list_of_all() -> None:
+    app = SollolApp(StillEngine(FULL))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until_shown(pilot, "gpu-rig")
+        await pilot.press("colon")
+        await until_shown(pilot, "First letters show what fits", "^P lists all commands.")
+        await pilot.press("x")
+        await until(pilot, lambda: "First letters" not in shown(app))
+        await pilot.press("backspace")
+        await until_shown(pilot, "First letters show")
+        await pilot.press("ctrl+p")
+        await until_shown(pilot, "Search for commands")
+
+
+async def test_a_filter_says_what_its_words_do() -> None:
+    app = SollolApp(StillEngine(FULL))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until_shown(pilot, "gpu-rig")
+        await pilot.press("slash")
+        await until_shown(pilot, "All words must be in a row, and no !word.")
+
+
 async def test_the_palette_has_every_command_and_the_keys_of_those_that_have_one() -> None:
     app = SollolApp(StillEngine(FULL))
     async with app.run_test(size=(120, 40)) as pilot:
@@ -84,7 +106,10 @@ def test_status_names_what_is_wrong_with_its_cause_and_the_next_step() -> None:
 
 
 def test_status_of_a_cluster_that_is_well_says_so() -> None:
-    assert told(FULL).startswith("All 8 are well.")
+    text = told(FULL)
+    assert text.startswith("All 8 are well.")
+    rows = [line for line in text.splitlines() if "RPC backend" in line or "node " in line]
+    assert len({line.index(next(w for w in ("RPC", "node") if w in line)) for line in rows}) == 1
 
 
 def test_status_says_that_a_missing_redis_hurts_nothing_else() -> None:

@@ -105,6 +105,9 @@ def test_what_tells_nothing_in_any_row_goes_before_all_others_but_not_the_sorted
     ):
         plan = plan_columns(columns, [8, 5, 5], 21, silent)
         assert "".join(columns[place.at].key for place in plan.places) == shown
+    columns[0] = Column("a", "A", 8, most=20)
+    assert len(plan_columns(columns, [8, 5, 5], 24, frozenset({2})).places) == 3
+    assert len(plan_columns(columns, [20, 5, 5], 24, frozenset({2})).places) == 2, "it yields"
 
 
 # Rows

@@ -27,6 +27,7 @@ class PromptLine(Dialog[str | None]):
     BINDINGS: ClassVar[list[BindingType]] = [*DIALOG_KEYS]
     AUTO_FOCUS = "Input"
     sign = ":"
+    hint = ""  # what can be typed, while nothing is
 
     def __init__(self, text: str = "", problem: str = "") -> None:
         super().__init__()
@@ -43,7 +44,10 @@ class PromptLine(Dialog[str | None]):
 
     def on_mount(self) -> None:
         self.query_one(Input).cursor_position = len(self._text)
-        self.say(self._problem, is_problem=bool(self._problem))
+        self.say(self._problem or self._hint(self._text), is_problem=bool(self._problem))
+
+    def _hint(self, text: str) -> str:
+        return "" if text.strip() else self.hint
 
     def say(self, text: str, *, is_problem: bool = False) -> None:
         """Show one line of help or of refusal above the input."""
@@ -63,6 +67,7 @@ class PromptLine(Dialog[str | None]):
 class CommandLine(PromptLine):
     """`:` with completion. `snapshot` gives the names that arguments can take."""
 
+    hint = "First letters show what fits, Tab takes one; ^P lists all commands."
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
             "tab", "complete(1)", "Complete", tooltip="Take the next completion", id="line.next"
@@ -70,6 +75,7 @@ class CommandLine(PromptLine):
         Binding("shift+tab", "complete(-1)", "Complete", id="line.previous"),
         Binding("down", "complete(1)", "Next", id="line.down"),
         Binding("up", "complete(-1)", "Previous", id="line.up"),
+        Binding("ctrl+p", "palette", "Palette", tooltip="All commands", id="line.palette"),
     ]
 
     def __init__(self, snapshot: ClusterSnapshot, text: str = "", problem: str = "") -> None:
@@ -77,15 +83,18 @@ class CommandLine(PromptLine):
         self._snapshot = snapshot
         self._choices: tuple[str, ...] = ()
         self._chosen = -1
-        self._taken = ""  # the completion that was put into the input
+        self._taken: str | None = None  # the completion that was put into the input
+
+    def action_palette(self) -> None:
+        self.dismiss("palette")
 
     def on_input_changed(self, event: Input.Changed) -> None:
         if event.value == self._taken:
             return
         self._choices, self._chosen = completions(event.value, self._snapshot), -1
         self._show_choices()
-        if event.value != self._text:
-            self.say("" if self._choices else _help_for(event.value))
+        if event.value != self._text or not event.value:
+            self.say("" if self._choices else self._hint(event.value) or _help_for(event.value))
 
     def action_complete(self, by: int) -> None:
         if not self._choices:
@@ -119,17 +128,15 @@ class FilterLine(PromptLine):
     """`/`: every change is told at once. Esc takes the filter away."""
 
     sign = "/"
+    hint = "All words must be in a row, and no !word. Enter keeps the filter, Esc clears it."
 
     def __init__(self, changed: Callable[[str], None], text: str = "") -> None:
         super().__init__(text)
         self._changed = changed
 
-    def on_mount(self) -> None:
-        super().on_mount()
-        self.say("Rows with all these words; !word leaves rows out. Enter keeps it, Esc clears it.")
-
     def on_input_changed(self, event: Input.Changed) -> None:
         self._changed(event.value)
+        self.say(self._hint(event.value))
 
     def action_close(self) -> None:
         self._changed("")

@@ -89,7 +89,7 @@ def plan_columns(
         columns: all that there are.
         needs: the widths of what stands in them, titles left out.
         cells: the width of the line.
-        silent: those that tell nothing in any row: they go before all others.
+        silent: those that tell nothing in any row: they go before all others, and yield.
     """
     least = [_least(column, need) for column, need in zip(columns, needs, strict=True)]
     kept = [at for at, column in enumerate(columns) if not column.drop]  # cut, where they must
@@ -104,7 +104,7 @@ def plan_columns(
     wants = [
         max(0, min(c.most, need) - w) for c, need, w in zip(columns, needs, least, strict=True)
     ]
-    yielding = sorted((at for at in kept if columns[at].yields), key=rank)
+    yielding = sorted((at for at in kept if columns[at].yields or at in silent), key=rank)
     while yielding and _spare(least, kept, cells) < sum(wants[at] for at in kept):
         kept.remove(yielding.pop())
     return Plan(_places(least, wants, kept, cells), len(columns) - len(kept))
