@@ -23,15 +23,15 @@ from sollol_tui.core.faults import Fault, FaultKind
 from sollol_tui.core.state import Mode
 from sollol_tui.ui.chat.sentences import advice
 from sollol_tui.ui.chat.session import ChatSession
-from sollol_tui.ui.chat.shows import (
+from sollol_tui.ui.chat.updates import (
     FoldThought,
-    Show,
     ShowEnd,
     ShowHeader,
     ShowNotice,
     ShowSeam,
     ShowText,
     ShowThought,
+    Update,
 )
 from sollol_tui.ui.text import Line, plain
 from tests.ui.chat_host import RIG, SPARK, decision
@@ -45,7 +45,7 @@ def _begun(prompt: str = "why?") -> ChatSession:
     return session
 
 
-def _said(shows: tuple[Show, ...]) -> list[str]:
+def _said(shows: tuple[Update, ...]) -> list[str]:
     """What is shown, as text."""
     said: list[str] = []
     for show in shows:
@@ -202,7 +202,7 @@ def test_foreign_text_around_an_answer_is_one_harmless_line() -> None:
     assert session.state(4.0).isprintable()
 
 
-def _line(show: Show) -> Line:
+def _line(show: Update) -> Line:
     match show:
         case ShowHeader(line) | ShowNotice(line) | FoldThought(line):
             return line
@@ -210,6 +210,8 @@ def _line(show: Show) -> Line:
             return ((text, ""),)
         case ShowEnd(lines):
             return lines[0]
+        case _:
+            raise AssertionError(show)
 
 
 # What is going on

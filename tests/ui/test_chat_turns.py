@@ -26,7 +26,7 @@ from sollol_tui.core.asks import (
 from sollol_tui.core.chats import KeptChat, KeptMessage
 from sollol_tui.core.faults import Fault, FaultKind
 from sollol_tui.io.chats import ChatsFile
-from sollol_tui.ui.chat import shows
+from sollol_tui.ui.chat import updates
 from sollol_tui.ui.chat.keeping import DRAFT_S, Keeper, kept_answer, kept_question, session_of
 from sollol_tui.ui.chat.session import ChatSession
 from sollol_tui.ui.chat.turn import Turn
@@ -47,9 +47,9 @@ def asked(*events: Said, prompt: str = "why?") -> ChatSession:
     return session
 
 
-def take(session: ChatSession, *events: Said, from_s: float = 1.0) -> list[shows.Show]:
+def take(session: ChatSession, *events: Said, from_s: float = 1.0) -> list[updates.Update]:
     """What is shown of events that come a second apart."""
-    return [show for n, event in enumerate(events) for show in session.apply(event, from_s + n)]
+    return [update for n, event in enumerate(events) for update in session.apply(event, from_s + n)]
 
 
 # What a target thought that did not answer
@@ -57,7 +57,7 @@ def take(session: ChatSession, *events: Said, from_s: float = 1.0) -> list[shows
 
 def test_what_a_target_thought_that_failed_is_no_part_of_the_next_ones_thoughts() -> None:
     session = asked(A, Thinking("rig "), Thinking("thinks"))
-    assert take(session, Notice("gpu-rig: cut."), B)[1] == shows.RewriteThought("")
+    assert take(session, Notice("gpu-rig: cut."), B)[1] == updates.RewriteThought("")
     take(session, Thinking("spark thinks"), Delta("So."), DONE, from_s=10.0)
     turn = session.turns[0]
     assert turn.thoughts == ["spark thinks"]
@@ -145,10 +145,10 @@ def test_without_a_new_word_what_was_there_is_there_again(ending: Said | None) -
     told = take(session, A, Thinking("hm"), *([ending] if ending else []), from_s=21.0)
     if ending is None:
         told = list(session.stop(25.0))
-    assert told[-1] == shows.ShowRestored(0)
+    assert told[-1] == updates.ShowRestored(0)
     assert session.turns == before
     assert session.turns[0].note
-    assert session.aside is None
+    assert session.replaced is None
 
 
 def test_with_a_new_word_what_was_there_is_gone() -> None:
@@ -181,8 +181,10 @@ def test_an_answer_written_anew_looks_as_it_did() -> None:
         Delta(" whole"), DONE,
     )  # fmt: skip
     told = [
-        plain(show[0]) if isinstance(show, shows.ShowNotice | shows.FoldThought) else show[0]
-        for show in shows.whole(session.turns[0])
+        plain(update[0])
+        if isinstance(update, updates.ShowNotice | updates.FoldThought)
+        else update[0]
+        for update in updates.whole(session.turns[0])
     ]
     assert told[1:-1] == [
         "hm", "thought for 1 s", "Half", "▲ gpu-rig: cut.", "spark writes on", " whole",
@@ -327,5 +329,5 @@ def answer(rnd: random.Random, session: ChatSession, keeper: Keeper, now_s: floa
 def seen(turn: Turn) -> tuple[object, ...]:
     """What is shown of a turn, but for how another try ended and for figures counted here."""
     names = ("prompt", "answer", "decisions", "seams", "notices", "outcome", "thought_s", "model")
-    marks = [show for show in shows.whole(turn) if not isinstance(show, shows.ShowEnd)]
+    marks = [update for update in updates.whole(turn) if not isinstance(update, updates.ShowEnd)]
     return *(getattr(turn, name) for name in names), marks

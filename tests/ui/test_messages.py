@@ -606,7 +606,7 @@ async def test_what_was_being_changed_is_left_when_another_chat_is_opened(tmp_pa
         await until_shown(pilot, "sending replaces")
         chat.conversation.reopen(ChatSession("other"))
         chat.show_state()
-        assert chat.deeds.editing is None
+        assert chat.actions.editing is None
         await pilot.press("X", "enter")
         await until(pilot, lambda: [turn.prompt for turn in chat.session.turns] == ["One?X"])
 

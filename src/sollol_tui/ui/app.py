@@ -171,7 +171,7 @@ class SollolApp(BaseApp):
     def run_line(self, line: str | None) -> None:
         giving.give_line(self, line)
 
-    def on_script_decision_wanted(self, event: Conversation.DecisionWanted) -> None:
+    def on_session_view_decision_wanted(self, event: Conversation.DecisionWanted) -> None:
         message_commands.show_decisions(self, event.turn)
 
     @on(CommandGiven)

@@ -25,9 +25,9 @@ _TITLE_CHARS = 40
 def retry(app: SollolApp, argument: str) -> None:
     """Ask it again: as before, of another target, or of the one that is named."""
     chat = app.dashboard.bring_chat()
-    turn = chat.deeds.turn_at_rest()
+    turn = chat.actions.turn_at_rest()
     if not argument:
-        _ask_again(app, turn, chat.deeds.retry)
+        _ask_again(app, turn, chat.actions.retry)
     elif argument.casefold() == ELSEWHERE:
         _anyone_else(app, turn)
     else:
@@ -42,7 +42,7 @@ def retry_elsewhere(app: SollolApp, _argument: str) -> None:
     from sollol_tui.ui.screens.choice import ChoiceScreen, Item
 
     chat = app.dashboard.bring_chat()
-    turn = chat.deeds.turn_at_rest()
+    turn = chat.actions.turn_at_rest()
     others = _others(chat, turn)
     if len(others) < 2:
         _anyone_else(app, turn)
@@ -74,21 +74,21 @@ def _anyone_else(app: SollolApp, turn: Turn) -> None:
     writer = turn.decisions[-1].target if turn.decisions else None
     if not _others(chat, turn):
         raise Refused(f"Nobody else can be asked for {chat.model_in_use or 'an answer'}.")
-    _ask_again(app, turn, partial(chat.deeds.retry, avoid=(writer,) if writer else ()))
+    _ask_again(app, turn, partial(chat.actions.retry, avoid=(writer,) if writer else ()))
 
 
 def _only(app: SollolApp, turn: Turn, target: str) -> None:
     """Mode off would send it to the pinned node: a target that is named comes first."""
     chat = app.dashboard.bring_chat()
     mode = Mode.TASK if (chat.mode or app.snapshot.mode) is Mode.OFF else None
-    _ask_again(app, turn, partial(chat.deeds.retry, target=target, mode=mode))
+    _ask_again(app, turn, partial(chat.actions.retry, target=target, mode=mode))
 
 
 def _ask_again(app: SollolApp, turn: Turn, deed: Callable[[Turn], None]) -> None:
     """At once when it is the last one; else what came after it is lost, which is asked first."""
-    from sollol_tui.ui.chat.deeds import questions
+    from sollol_tui.ui.chat.message_actions import questions
 
-    later = app.dashboard.bring_chat().deeds.later(turn)
+    later = app.dashboard.bring_chat().actions.later(turn)
     if not later:
         deed(turn)
         return
@@ -98,38 +98,38 @@ def _ask_again(app: SollolApp, turn: Turn, deed: Callable[[Turn], None]) -> None
 
 def go_on(app: SollolApp, _argument: str) -> None:
     """Continue an answer that was stopped, cut, or too long."""
-    deeds = app.dashboard.bring_chat().deeds
-    deeds.go_on(deeds.turn_at_rest())
+    actions = app.dashboard.bring_chat().actions
+    actions.go_on(actions.turn_at_rest())
 
 
 def again(app: SollolApp, _argument: str) -> None:
     """The one key under an answer that is none, or not whole."""
-    deeds = app.dashboard.bring_chat().deeds
-    turn = deeds.turn_at_rest()
+    actions = app.dashboard.bring_chat().actions
+    turn = actions.turn_at_rest()
     if turn.outcome == "complete":
         raise Refused("This answer is whole: /retry asks again.")
-    if turn.can_go_on and not deeds.later(turn):
-        deeds.go_on(turn)
+    if turn.can_go_on and not actions.later(turn):
+        actions.go_on(turn)
     else:
-        _ask_again(app, turn, deeds.retry)
+        _ask_again(app, turn, actions.retry)
 
 
 def edit(app: SollolApp, _argument: str) -> None:
     """Change a question: it comes into the prompt."""
     app.dashboard.show_pane("chat")
-    deeds = app.dashboard.bring_chat().deeds
-    deeds.edit(deeds.turn_at_rest())
+    actions = app.dashboard.bring_chat().actions
+    actions.edit(actions.turn_at_rest())
 
 
 def delete(app: SollolApp, _argument: str) -> None:
     """Forget a question with its answer, after a question."""
     chat = app.dashboard.bring_chat()
-    turn = chat.deeds.turn_at_rest()
+    turn = chat.actions.turn_at_rest()
     note = "It cannot be brought back."
     if len(chat.session.turns) == 1:
         note += " It is the only one: the chat is deleted with it."
     question = f"Delete “{_title(turn)}” and its answer?"
-    _sure(app, question, "Delete both", note, partial(chat.deeds.delete, turn))
+    _sure(app, question, "Delete both", note, partial(chat.actions.delete, turn))
 
 
 def _sure(app: SollolApp, question: str, deed: str, note: str, then: Callable[[], None]) -> None:
@@ -157,7 +157,7 @@ def _title(turn: Turn) -> str:
 
 def to_event(app: SollolApp, _argument: str) -> None:
     """Go to the entry of the decision that sent the question where it was answered last."""
-    turn = app.dashboard.bring_chat().deeds.turn()
+    turn = app.dashboard.bring_chat().actions.turn()
     if not turn.decisions:
         raise Refused("Nobody was chosen for this answer.")
     decision, store = turn.decisions[-1], app.engine.store
@@ -205,7 +205,7 @@ def idle(chat: ChatPanel | None) -> frozenset[str]:
     if chat is None or turn is None:
         return frozenset(_DEEDS)
     left_out = set[str](_DEEDS if chat.is_streaming else ())
-    if not turn.can_go_on or chat.deeds.later(turn):
+    if not turn.can_go_on or chat.actions.later(turn):
         left_out.add("continue")
     if not turn.decisions:
         left_out.add("event")

@@ -26,7 +26,7 @@ def _parallel(app: SollolApp, argument: str) -> str | None:
     if not text:
         return "The next question is answered by several at once."
     if turn is not None and turn in chat.session.turns:
-        chat.deeds.retry(turn)  # asked anew, not asked twice
+        chat.actions.retry(turn)  # asked anew, not asked twice
     else:
         chat.submit(text)
     return None

@@ -17,8 +17,8 @@ from sollol_tui.core.images import Image
 from sollol_tui.core.parallel import Wish
 from sollol_tui.ui.chat import sentences
 from sollol_tui.ui.chat.keeping import Keeper
-from sollol_tui.ui.chat.script import Script
 from sollol_tui.ui.chat.session import ChatSession
+from sollol_tui.ui.chat.session_view import SessionView
 from sollol_tui.ui.chat.turn import Turn
 from sollol_tui.ui.widgets.transcript import MessageHandle
 
@@ -28,7 +28,7 @@ AskParallel: TypeAlias = Callable[[AskRequest, int], AsyncIterator[Said]]
 _NO_END = Fault(FaultKind.CUT, "it ended without its proper end")
 
 
-class Conversation(Script):
+class Conversation(SessionView):
     """A session that goes on, in its transcript. At most one answer is written at a time.
 
     Args:

@@ -40,7 +40,7 @@ class Keeper:
         turn = session.turns[-1]
         self._request, self._drafted_s = request, now_s
         turn.asked_at_s = turn.asked_at_s or self._wall()
-        self._unwritten = turn if session.aside is not None else None
+        self._unwritten = turn if session.replaced is not None else None
         if self._unwritten is None:
             number = _number(session)
             question = (number, kept_question(turn))

@@ -13,7 +13,7 @@ from textual.message import Message
 from sollol_tui.core.asks import AskRequest
 from sollol_tui.ui.chat import sentences
 from sollol_tui.ui.chat.conversation import Ask, Conversation
-from sollol_tui.ui.chat.deeds import Deeds
+from sollol_tui.ui.chat.message_actions import MessageActions
 from sollol_tui.ui.chat.models import find_model
 from sollol_tui.ui.chat.queue import Question
 from sollol_tui.ui.chat.session import has_pictures, without_pictures
@@ -77,7 +77,7 @@ class ChatPanel(Still, Talk):
     ) -> None:
         conversed = Conversation(ask, conversation=conversation, ascii_only=ascii_only, clock=clock)
         super().__init__(conversed, clock=clock, ascii_only=ascii_only, id=id)
-        self.deeds = Deeds(self)
+        self.actions = MessageActions(self)
         self._told_blind = ""  # the model of which it was said that it sees no earlier pictures
         self.set_reactive(ChatPanel.model, wanted_model)
 
@@ -88,7 +88,7 @@ class ChatPanel(Still, Talk):
 
     def new_chat(self) -> None:
         """Forget the conversation and what was set for it, and begin another."""
-        self.deeds.give_up()
+        self.actions.give_up()
         self._told_blind = ""
         self.forget()
         self.conversation.clear()
@@ -112,7 +112,7 @@ class ChatPanel(Still, Talk):
         elif why := self.blind(question):
             self.prompt.take_back(text)
             self.post_message(Told(why, refused=True))
-        elif self.deeds.send(question):
+        elif self.actions.send(question):
             pass
         elif self.is_streaming or self.queue:
             self.attach(())
@@ -165,7 +165,7 @@ class ChatPanel(Still, Talk):
         event.stop()
         turn = event.turn
         if turn not in self.session.turns:
-            self.deeds.ended(turn)
+            self.actions.ended(turn)
         elif turn.outcome == "failed" and self.prompt.take_back(turn.prompt):
             self.attach(turn.images)
         if turn.outcome not in ("complete", "length"):
@@ -195,7 +195,7 @@ class ChatPanel(Still, Talk):
         self.show_setup()
 
     def being_changed(self) -> str:
-        return self.deeds.words()
+        return self.actions.words()
 
     # What its parts say
 
@@ -249,7 +249,7 @@ class ChatPanel(Still, Talk):
             return bool(self.session.turns) and not self.transcript.has_focus
         if action != "stop":
             return True
-        return self.is_streaming or bool(self.queue) or self.deeds.editing is not None
+        return self.is_streaming or bool(self.queue) or self.actions.editing is not None
 
     def action_read(self) -> None:
         self.transcript.focus()
@@ -262,8 +262,8 @@ class ChatPanel(Still, Talk):
         the questions that wait."""
         if self.is_streaming:
             self.stop()
-        elif self.deeds.editing is not None:
-            self.deeds.give_up()
+        elif self.actions.editing is not None:
+            self.actions.give_up()
         else:
             self.queue.clear()
             self.rest()

@@ -29,10 +29,10 @@ from sollol_tui.core.faults import Fault, FaultKind
 from sollol_tui.core.images import Image
 from sollol_tui.core.state import Mode
 from sollol_tui.ui.chat import sentences
-from sollol_tui.ui.chat.shows import (
+from sollol_tui.ui.chat.turn import Outcome, Turn
+from sollol_tui.ui.chat.updates import (
     FoldThought,
     RewriteThought,
-    Show,
     ShowEnd,
     ShowHeader,
     ShowNotice,
@@ -40,8 +40,8 @@ from sollol_tui.ui.chat.shows import (
     ShowSeam,
     ShowText,
     ShowThought,
+    Update,
 )
-from sollol_tui.ui.chat.turn import Outcome, Turn
 from sollol_tui.ui.text import Line
 
 SERVER_DECIDES = ChatOptions()
@@ -50,7 +50,7 @@ NO_TOKEN_S = 3.0
 """So long without a token is worth saying."""
 
 
-class Aside(NamedTuple):
+class Replaced(NamedTuple):
     """Turns that a new answer takes the place of, once it has a word."""
 
     at: int
@@ -68,7 +68,7 @@ class ChatSession:
         self.conversation = conversation
         self.system = ""  # told to the model before everything else
         self.turns = list[Turn]()
-        self.aside: Aside | None = None  # what the running answer is to replace
+        self.replaced: Replaced | None = None  # what the running answer is to replace
 
     @property
     def current(self) -> Turn | None:
@@ -116,8 +116,8 @@ class ChatSession:
     def go_on(self, now_s: float) -> None:
         """The last answer is being continued. Without another word, it is what it was."""
         self._put_aside(len(self.turns) - 1)
-        assert self.aside is not None, "there is nothing to go on with"
-        self.turns.append(self.aside.turns[0].continued(now_s))
+        assert self.replaced is not None, "there is nothing to go on with"
+        self.turns.append(self.replaced.turns[0].continued(now_s))
 
     def delete(self, at: int) -> None:
         """Forget a question and its answer."""
@@ -128,11 +128,11 @@ class ChatSession:
         replaced = tuple(self.turns[at:])
         del self.turns[at:]
         has_text = any(turn.has_text for turn in replaced)
-        self.aside = Aside(at, replaced) if has_text else None
+        self.replaced = Replaced(at, replaced) if has_text else None
 
     # Answers
 
-    def apply(self, event: Said, now_s: float) -> tuple[Show, ...]:
+    def apply(self, event: Said, now_s: float) -> tuple[Update, ...]:
         """What the transcript shall show of an event. Events after the end show nothing."""
         turn = self.current
         if turn is None:
@@ -162,7 +162,7 @@ class ChatSession:
             case Failed():
                 return self._failed(turn, event, now_s)
 
-    def stop(self, now_s: float) -> tuple[Show, ...]:
+    def stop(self, now_s: float) -> tuple[Update, ...]:
         """The person stopped the answer: what came stays."""
         turn = self.current
         if turn is None:
@@ -170,19 +170,19 @@ class ChatSession:
         line = sentences.stopped(turn.figures(now_s))
         return self._end(turn, "stopped", (line,), now_s)
 
-    def cut(self, fault: Fault, now_s: float) -> tuple[Show, ...]:
+    def cut(self, fault: Fault, now_s: float) -> tuple[Update, ...]:
         """The answer ended without saying so."""
         turn = self.current
         target = turn.decisions[-1].target if turn and turn.decisions else None
         return self.apply(Failed(fault, target, 0), now_s)
 
-    def _finished(self, turn: Turn, event: Finished, now_s: float) -> tuple[Show, ...]:
+    def _finished(self, turn: Turn, event: Finished, now_s: float) -> tuple[Update, ...]:
         event = turn.summed(event)
         line = sentences.finished(event, turn.figures(now_s))
         turn.finished, turn.tries = event, event.tries
         return self._end(turn, event.outcome, (line,), now_s)
 
-    def _failed(self, turn: Turn, event: Failed, now_s: float) -> tuple[Show, ...]:
+    def _failed(self, turn: Turn, event: Failed, now_s: float) -> tuple[Update, ...]:
         turn.fault, turn.tries = event.fault, event.tries
         if event.fault.kind is FaultKind.STOPPED:
             return self.stop(now_s)
@@ -191,15 +191,17 @@ class ChatSession:
 
     def _end(
         self, turn: Turn, outcome: Outcome, lines: tuple[Line, ...], now_s: float
-    ) -> tuple[Show, ...]:
-        shows = _unfolded(turn, now_s)
+    ) -> tuple[Update, ...]:
+        updates = _unfolded(turn, now_s)
         turn.outcome, turn.ended_s, turn.end = outcome, now_s, lines
-        aside, self.aside = self.aside, None
-        if aside is None or turn.has_new_text:
-            return (*shows, ShowEnd(lines))
-        self.turns[aside.at :] = aside.turns
-        aside.turns[0].note = sentences.kept_instead(turn.outcome, lines, turn.went_on is not None)
-        return (*shows, ShowRestored(aside.at))
+        replaced, self.replaced = self.replaced, None
+        if replaced is None or turn.has_new_text:
+            return (*updates, ShowEnd(lines))
+        self.turns[replaced.at :] = replaced.turns
+        replaced.turns[0].note = sentences.kept_instead(
+            turn.outcome, lines, turn.went_on is not None
+        )
+        return (*updates, ShowRestored(replaced.at))
 
     # What is going on
 
@@ -240,28 +242,28 @@ def _asked(prompt: str, images: tuple[Image, ...]) -> ChatMessage:
     return ChatMessage("user", prompt, tuple(image.data for image in images))
 
 
-def _routed(turn: Turn, decision: RouteDecision, now_s: float) -> tuple[Show, ...]:
-    shows = _unthought(turn)
+def _routed(turn: Turn, decision: RouteDecision, now_s: float) -> tuple[Update, ...]:
+    updates = _unthought(turn)
     turn.route(decision)
     turn.waiting, turn.waiting_s = None, now_s
     header = sentences.header(decision.model or turn.model, turn.decisions)
-    return (*shows, ShowHeader(header))
+    return (*updates, ShowHeader(header))
 
 
-def _written(turn: Turn, event: Delta, now_s: float) -> tuple[Show, ...]:
+def _written(turn: Turn, event: Delta, now_s: float) -> tuple[Update, ...]:
     turn.count(event.tokens, now_s)
     turn.write(event.text, event.tokens)
     return (ShowText(event.text),)
 
 
-def _thought(turn: Turn, event: Thinking, now_s: float) -> tuple[Show, ...]:
+def _thought(turn: Turn, event: Thinking, now_s: float) -> tuple[Update, ...]:
     if turn.thinking_s is None:
         turn.thinking_s = now_s
     turn.count(event.tokens, now_s)
     return (ShowThought(turn.think(event.text)),)
 
 
-def _unthought(turn: Turn) -> tuple[Show, ...]:
+def _unthought(turn: Turn) -> tuple[Update, ...]:
     """What the target before thought is no part of the answer of the next one."""
     if not turn.forget_thoughts():
         return ()
@@ -271,12 +273,12 @@ def _unthought(turn: Turn) -> tuple[Show, ...]:
     return (rewritten, FoldThought(sentences.thought_label(turn.thought_s)))
 
 
-def _noticed(turn: Turn, text: str) -> Show:
+def _noticed(turn: Turn, text: str) -> Update:
     turn.notices.append(NoticeMark(len(turn.answer), text))
     return ShowNotice(sentences.notice(text))
 
 
-def _seamed(turn: Turn) -> Show:
+def _seamed(turn: Turn) -> Update:
     if turn.went_on is not None and not turn.has_new_text:
         words = sentences.gone_on(turn.target_name, turn.went_on)
     else:
@@ -285,7 +287,7 @@ def _seamed(turn: Turn) -> Show:
     return ShowSeam(words)
 
 
-def _unfolded(turn: Turn, now_s: float) -> tuple[Show, ...]:
+def _unfolded(turn: Turn, now_s: float) -> tuple[Update, ...]:
     """The answer begins, or ends: what was thought is folded."""
     if turn.thinking_s is None:
         return ()

@@ -22,7 +22,7 @@ class Editing(NamedTuple):
     draft: Question
 
 
-class Deeds:
+class MessageActions:
     """Acts on the turns of one chat; refuses, with a sentence, what cannot be done."""
 
     def __init__(self, chat: ChatPanel) -> None:

@@ -52,7 +52,7 @@ class ShowRestored(NamedTuple):
     at: int
 
 
-Show: TypeAlias = (
+Update: TypeAlias = (
     ShowHeader
     | ShowText
     | ShowThought
@@ -65,14 +65,14 @@ Show: TypeAlias = (
 )
 
 
-def whole(turn: Turn) -> Iterator[Show]:
+def whole(turn: Turn) -> Iterator[Update]:
     """What the transcript shall show of an answer that is over."""
     yield ShowHeader(sentences.header(turn.model, turn.decisions))
     if turn.thoughts:
         yield ShowThought("".join(turn.thoughts))
         yield FoldThought(sentences.thought_label(turn.thought_s))
     text, begin = turn.answer, 0
-    marks = list[tuple[int, Show]]()
+    marks = list[tuple[int, Update]]()
     marks += [(at, ShowNotice(sentences.notice(words))) for at, words in turn.notices]
     marks += [(seam.at_chars, ShowSeam(seam.text)) for seam in turn.seams]
     for at_chars, show in sorted(marks, key=lambda mark: mark[0]):

@@ -1,4 +1,4 @@
-"""A chat as it is written down: a session in a transcript, and what is wanted of its messages."""
+"""A conversation as it is seen: a session in a transcript, and what is wanted of its messages."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from textual.message import Message
 from textual.widget import Widget
 
 from sollol_tui.core.plain import plain_block
-from sollol_tui.ui.chat import sentences, shows
+from sollol_tui.ui.chat import sentences, updates
 from sollol_tui.ui.chat.message_list import MessageList
 from sollol_tui.ui.chat.session import ChatSession
-from sollol_tui.ui.chat.shows import Show
 from sollol_tui.ui.chat.turn import Turn
+from sollol_tui.ui.chat.updates import Update
 from sollol_tui.ui.messages import CopyAsked, Told
 from sollol_tui.ui.text import Line
 from sollol_tui.ui.widgets.transcript import MessageHandle, Transcript
 
 
-class Script(Widget):
+class SessionView(Widget):
     """A session and its transcript. Each turn is two messages, its question and its answer, also
     when that is empty."""
 
@@ -84,7 +84,7 @@ class Script(Widget):
         for turn in self.session.turns[first:]:
             pictures = sentences.pictures(turn.images)
             self.transcript.add_message("user", pictures, turn.prompt).finish()
-            self.write(self.transcript.add_message("assistant"), shows.whole(turn))
+            self.write(self.transcript.add_message("assistant"), updates.whole(turn))
         self.end_of_last(has_key=True)
 
     def end_of_last(self, *, has_key: bool) -> None:
@@ -101,28 +101,28 @@ class Script(Widget):
         last = sentences.with_key(turn.end[-1], key, goes_on=turn.can_go_on)
         return (*turn.end[:-1], last)
 
-    def write(self, handle: MessageHandle, told: Iterable[Show]) -> None:
+    def write(self, handle: MessageHandle, told: Iterable[Update]) -> None:
         """Write into an answer what was told of it."""
-        for show in told:
-            match show:
-                case shows.ShowText(text):
+        for update in told:
+            match update:
+                case updates.ShowText(text):
                     handle.append(text)
-                case shows.ShowThought(text):
+                case updates.ShowThought(text):
                     handle.think(text)
-                case shows.RewriteThought(text):
+                case updates.RewriteThought(text):
                     handle.rethink(text)
-                case shows.FoldThought(label):
+                case updates.FoldThought(label):
                     handle.fold_thought(label)
-                case shows.ShowHeader(line):
+                case updates.ShowHeader(line):
                     handle.set_header(line)
-                case shows.ShowNotice(line):
+                case updates.ShowNotice(line):
                     handle.mark(line)
-                case shows.ShowSeam(text):
+                case updates.ShowSeam(text):
                     handle.seam(text)
-                case shows.ShowEnd(lines):
+                case updates.ShowEnd(lines):
                     handle.set_footer(*lines)
                     handle.finish()
-                case shows.ShowRestored(at):
+                case updates.ShowRestored(at):
                     self.show_from(at)
                     self.transcript.follow()
                     self.choose_if_read(2 * at + 1)
