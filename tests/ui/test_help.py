@@ -71,11 +71,14 @@ async def test_a_command_line_says_how_to_begin_and_leads_to_the_list_of_all() -
     async with app.run_test(size=(80, 24)) as pilot:
         await until_shown(pilot, "gpu-rig")
         await pilot.press("colon")
-        await until_shown(pilot, "First letters show what fits", "^P lists all commands.")
+        await until_shown(pilot, "First letters, or Tab, show what fits", "^P lists all commands.")
         await pilot.press("x")
         await until(pilot, lambda: "First letters" not in shown(app))
         await pilot.press("backspace")
-        await until_shown(pilot, "First letters show")
+        await until_shown(pilot, "First letters")
+        assert "more" not in shown(app)
+        await pilot.press("tab")
+        await until_shown(pilot, "more", "▌ ")
         await pilot.press("ctrl+p")
         await until_shown(pilot, "Search for commands")
 

@@ -67,7 +67,7 @@ class PromptLine(Dialog[str | None]):
 class CommandLine(PromptLine):
     """`:` with completion. `snapshot` gives the names that arguments can take."""
 
-    hint = "First letters show what fits, Tab takes one; ^P lists all commands."
+    hint = "First letters, or Tab, show what fits; ^P lists all commands."
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
             "tab", "complete(1)", "Complete", tooltip="Take the next completion", id="line.next"
@@ -91,18 +91,22 @@ class CommandLine(PromptLine):
     def on_input_changed(self, event: Input.Changed) -> None:
         if event.value == self._taken:
             return
-        self._choices, self._chosen = completions(event.value, self._snapshot), -1
+        wanted = event.value.strip()
+        self._choices = completions(event.value, self._snapshot) if wanted else ()
+        self._chosen = -1
         self._show_choices()
         if event.value != self._text or not event.value:
             self.say("" if self._choices else self._hint(event.value) or _help_for(event.value))
 
     def action_complete(self, by: int) -> None:
+        line = self.query_one(Input)
+        if not self._choices:  # nothing was typed yet: all of them, one by one
+            self._choices = completions(line.value, self._snapshot)
         if not self._choices:
             return
         start = self._chosen if self._chosen >= 0 else (-1 if by > 0 else 0)
         self._chosen = (start + by) % len(self._choices)
         self._taken = self._choices[self._chosen]
-        line = self.query_one(Input)
         line.value = self._taken
         line.cursor_position = len(self._taken)
         self._show_choices()
@@ -128,7 +132,7 @@ class FilterLine(PromptLine):
     """`/`: every change is told at once. Esc takes the filter away."""
 
     sign = "/"
-    hint = "All words must be in a row, and no !word. Enter keeps the filter, Esc clears it."
+    hint = "All words must be in a row, and no !word. Enter keeps it, Esc clears it."
 
     def __init__(self, changed: Callable[[str], None], text: str = "") -> None:
         super().__init__(text)
