@@ -60,6 +60,8 @@ def test_a_model_has_the_place_that_is_set_to_run_it(
     assert place_for((HERE, BIG, FILE), asked) == place
     settings = Settings(coordinators=(HERE._replace(start=True), BIG, FILE))
     assert managed_url(settings, asked) == (place or HERE).url
+    busy_first = settings._replace(coordinators=(BIG, HERE._replace(start=True), FILE))
+    assert managed_url(busy_first, asked) == (place or (HERE if asked else BIG)).url
     flagged = settings._replace(coordinators=(OTHER._replace(source="flag"), BIG))
     assert managed_url(flagged, asked) == OTHER.url, "what a flag says is meant"
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sollol_tui.core.ids import parse_node_url
-from sollol_tui.core.settings import Settings
+from sollol_tui.core.ids import parse_coordinator_url, parse_node_url
+from sollol_tui.core.settings import CoordinatorSetting, Settings
 from sollol_tui.core.state import (
     BackendStatus,
     CoordinatorStatus,
@@ -146,6 +146,20 @@ async def test_the_very_first_mode_is_both_when_a_coordinator_serves_else_task(
             assert engine.store.snapshot.mode is Mode.BOTH
     async with fakes.node() as node, running(settings_for((node.url,)), tmp_path / "two") as engine:
         assert engine.store.snapshot.mode is Mode.TASK
+
+
+async def test_who_has_a_coordinator_started_with_the_program_begins_with_both(
+    tmp_path: Path,
+) -> None:
+    wanted = CoordinatorSetting(parse_coordinator_url("127.0.0.1:9"), start=True)
+    settings = settings_for((), ())._replace(coordinators=(wanted,))
+    for changed, mode in (
+        (settings, Mode.BOTH),
+        (settings._replace(mode=Mode.TASK), Mode.TASK),
+        (settings._replace(read_only=True), Mode.TASK),
+    ):
+        async with running(changed, tmp_path / mode) as engine:
+            assert engine.store.snapshot.mode is mode
 
 
 async def test_a_chosen_mode_and_hand_added_targets_survive_a_restart(tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ import pytest
 
 from sollol_tui.core.asks import AskRequest, ChatMessage, Finished
 from sollol_tui.core.lifecycle import Phase
+from sollol_tui.core.orders import Order
+from sollol_tui.core.problems import Cause
 from sollol_tui.core.state import CoordinatorStatus, Mode
 from sollol_tui.io import runs
 from tests import fakes
@@ -69,6 +71,17 @@ async def test_one_that_is_being_ended_when_the_program_is_left_does_not_stay(
             goes(place.program, "sys.exit(7)")
         assert not place.servers()
         assert runs.read_run(place.state_dir, place.port) is None
+
+
+async def test_who_looks_after_it_already_is_named_before_anything_else(place: Place) -> None:
+    """What that coordinator holds is in the way too, and says less."""
+    async with life(place) as lived:
+        with runs.looked_after(place.state_dir, place.port) as held:
+            assert held
+            await lived.engine.start_coordinator(Order("nobody:has-it"))
+            failed = await lived.until(lambda s: s.status is CoordinatorStatus.FAILED)
+        assert [p.cause for p in failed.problems] == [Cause.PORT_TAKEN]
+        assert failed.problems[0].evidence[0].startswith("another sollol-tui (process")
 
 
 async def test_many_questions_at_the_same_time_start_it_once(place: Place) -> None:

@@ -52,6 +52,20 @@ def test_a_model_on_several_machines_is_one_choice_with_several_places() -> None
     assert choice.is_loaded
 
 
+def test_what_a_coordinator_of_ours_is_set_to_run_can_be_asked_for_before_it_runs() -> None:
+    url = CoordinatorUrl(COORDINATOR)
+    at_rest = ClusterSnapshot(set_models=((url, "llama3.3:70b"),))
+    (choice,) = models_of(at_rest)
+    assert (choice.name, choice.is_usable, choice.is_loaded) == ("llama3.3:70b", True, False)
+    assert [place.is_coordinator for place in choice.places] == [True]
+    serving = _coordinator("llama3.3:70b", CoordinatorStatus.READY)
+    (choice,) = models_of(at_rest._replace(coordinators=(serving,)))
+    assert [place.is_loaded for place in choice.places] == [True], "and is there once"
+    file = _coordinator("m", CoordinatorStatus.READY)._replace(model_path="/models/m.gguf")
+    by_path = ClusterSnapshot(coordinators=(file,), set_models=((url, "/models/m.gguf"),))
+    assert _names(models_of(by_path)) == ["m"]
+
+
 def test_what_cannot_be_asked_comes_last_and_says_why() -> None:
     cloud = NodeModel("a-big:cloud", remote_host="ollama.com")
     embedder = NodeModel("b-embed", capabilities=("embedding",))

@@ -32,6 +32,7 @@ from sollol_tui.core.settings_merge import Resolved
 from sollol_tui.core.shard_map import Shard, ShardMap
 from sollol_tui.core.shell_words import command_lines
 from sollol_tui.core.state import ClusterSnapshot, CoordinatorState, CoordinatorStatus
+from sollol_tui.engine.engine import Engine
 from sollol_tui.engine.store import Store
 from sollol_tui.io import process, runs
 from sollol_tui.io.runs import RunRecord
@@ -545,6 +546,32 @@ def test_stop_does_not_fight_with_the_program_that_keeps_it_up(
 
 
 # all
+
+
+def test_of_several_that_are_set_up_run_says_which_one_it_keeps_up(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, url: CoordinatorUrl
+) -> None:
+    began: list[str] = []
+
+    def note(make: Callable[[], Engine], *_: object, **__: object) -> int:
+        began.append(make().settings.coordinators[0].url)
+        return 0
+
+    monkeypatch.setattr("sollol_tui.verbs.coordinator_run.run", note)
+    first = CoordinatorSetting(url, model="big:70b", start=True)
+    second = first._replace(url=CoordinatorUrl("http://127.0.0.1:2"), model="other:32b")
+    for places, model, told in (
+        ((first, second), "", f"this is the coordinator at {url}; --coordinator URL runs another"),
+        ((first, second), "other:32b", ""),
+        ((first,), "", ""),
+        ((first._replace(source="flag"), second), "", ""),
+    ):
+        spoken = voice()
+        resolved = Resolved(Settings(coordinators=places), ())
+        call = CoordinatorCall(CoordinatorOptions("run", model), resolved, tmp_path)
+        assert coordinator(call, spoken) == 0
+        assert (told in heard(spoken)[1]) if told else heard(spoken)[1] == ""
+    assert len(began) == 4
 
 
 @pytest.mark.parametrize("what", ["run", "stop"])

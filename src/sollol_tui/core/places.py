@@ -35,11 +35,13 @@ def own_places(settings: Settings) -> tuple[CoordinatorSetting, ...]:
 
 
 def managed_url(settings: Settings, model: str = "") -> CoordinatorUrl:
-    """Where a coordinator of ours is meant: where a flag says, where that model is run, or the
-    usual place."""
+    """Where a coordinator of ours is meant: where a flag says, where that model is run, where no
+    other is, or the usual place."""
     places = own_places(settings)
-    flagged = places[0].source == "flag"
-    return ((None if flagged else place_for(places, model)) or places[0]).url
+    if not model or places[0].source == "flag":
+        return places[0].url
+    free = next((p for p in places if not p.model), places[0])
+    return (place_for(places, model) or free).url
 
 
 def place_for(places: Sequence[CoordinatorSetting], model: str) -> CoordinatorSetting | None:

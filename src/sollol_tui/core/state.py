@@ -281,6 +281,7 @@ class ClusterSnapshot(NamedTuple):
     drained: tuple[str, ...] = ()  # nodes that get nothing new, known at the moment or not
     own_places: tuple[CoordinatorUrl, ...] = ()  # of ours, where several are set up
     promised: tuple[tuple[BackendAddress, CoordinatorUrl], ...] = ()  # by the settings, to those
+    set_models: tuple[tuple[CoordinatorUrl, str], ...] = ()  # that are run there when asked for
 
     def node(self, url: str) -> NodeState | None:
         return next((n for n in self.nodes if n.url == url), None)

@@ -242,7 +242,8 @@ class Engine(OwnCoordinators):
             return
         self._looked.set()
         serves = any(c.status is CoordinatorStatus.READY for c in after.coordinators)
-        if serves and not self._mode_is_chosen:
+        starts = self._role.supervises and any(c.start for c in self.settings.coordinators)
+        if (serves or starts) and not self._mode_is_chosen:
             self.store.apply(ModeChosen(Mode.BOTH))
 
     def _keep(self, kept: Kept) -> None:
@@ -288,21 +289,25 @@ def _first_snapshot(settings: Settings, kept: Kept) -> ClusterSnapshot:
     registry = (
         RegistryState(without_password(url)) if url else RegistryState("", RegistryStatus.OFF)
     )
-    places = _several_places(settings)
+    places = _places(settings)
+    several = places if len(settings.coordinators) > 1 else ()  # else it need not be told
     return ClusterSnapshot(
         mode=settings.mode or kept.mode or Mode.TASK,
         pinned=kept.pinned,
         registry=registry,
         rules=rules,
         drained=kept.drained,
-        own_places=tuple(place.url for place in places),
-        promised=tuple((a, place.url) for place in places for a in place.backends or ()),
+        own_places=tuple(place.url for place in several),
+        promised=tuple((a, place.url) for place in several for a in place.backends or ()),
+        set_models=tuple(
+            (place.url, place.model) for place in places if place.model and not settings.read_only
+        ),
     )
 
 
-def _several_places(settings: Settings) -> tuple[CoordinatorSetting, ...]:
-    """Where coordinators of ours are set up, when there are several: else it need not be told."""
-    if len(settings.coordinators) < 2:
+def _places(settings: Settings) -> tuple[CoordinatorSetting, ...]:
+    """Where coordinators of ours are set up."""
+    if not settings.coordinators:
         return ()
     from sollol_tui.core.places import own_places  # late: the first screen does without
 

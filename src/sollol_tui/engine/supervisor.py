@@ -192,12 +192,13 @@ class Supervisor:
 
     async def _run(self, order: Order) -> _End:
         """Plan it, start it, and watch it until it ends."""
+        # first: who is in the way there may hold the backends, too
+        if (taken := await asyncio.to_thread(self.process.port_problem)) is not None:
+            return _End((taken,))
         planned = await self._planner.plan(order, lambda: self._store.snapshot.backends)
         plan = planned.plan
         if plan is None or not planned.startable:
             return _End(planned.problems or (_no_plan(self.url),))
-        if (taken := await asyncio.to_thread(self.process.port_problem)) is not None:
-            return _End((taken,))
         self._steps.to(Phase.STARTING, plan=plan)
         started_s = self._store.now_s()
         try:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from sollol_tui.core.ids import CoordinatorUrl
 from sollol_tui.core.places import managed_url, own_places
-from sollol_tui.core.settings import Settings
+from sollol_tui.core.settings import CoordinatorSetting, Settings
 from sollol_tui.core.settings_merge import Resolved
 from sollol_tui.engine.engine import Engine
 from sollol_tui.verbs.coordinator_options import CoordinatorOptions, with_model
@@ -58,8 +58,20 @@ def _run(call: CoordinatorCall, voice: Voice) -> int:
     options = call.options
     settings = with_model(call.resolved.settings, options.model)
     url = managed_url(settings, options.model)
+    if not options.model:
+        _tell_others(own_places(settings), url, voice)
     engine = partial(Engine, settings, call.state_dir, only=url)
     return run(engine, options, voice, as_json=call.as_json)
+
+
+def _tell_others(places: Sequence[CoordinatorSetting], url: CoordinatorUrl, voice: Voice) -> None:
+    """Which of several this is: each has a program of its own to keep it up."""
+    others = [p.url for p in places if p.url != url]
+    if others and places[0].source != "flag":
+        voice.tell(
+            f"sollol-tui: this is the coordinator at {url}; --coordinator URL runs another: "
+            f"{', '.join(others)}"
+        )
 
 
 def _status(call: CoordinatorCall, voice: Voice) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from sollol_tui.core.ids import COORDINATOR_PORT, OLLAMA_PORT, model_key, short_name
-from sollol_tui.core.routing import SEES
+from sollol_tui.core.routing import SEES, serves
 from sollol_tui.core.state import (
     ClusterSnapshot,
     CoordinatorState,
@@ -77,6 +77,7 @@ def models_of(snapshot: ClusterSnapshot) -> tuple[ModelChoice, ...]:
         tuple((n.url, n.name, n.status, n.drained, n.models, n.loaded) for n in snapshot.nodes),
         tuple((c.url, c.name, c.status, c.model, c.model_bytes) for c in snapshot.coordinators),
         tuple((c.parameters, c.quantization, c.sees) for c in snapshot.coordinators),
+        snapshot.set_models,
     )
     if _kept.read != read:
         _kept.read, _kept.choices = read, _union(snapshot)
@@ -85,7 +86,7 @@ def models_of(snapshot: ClusterSnapshot) -> tuple[ModelChoice, ...]:
 
 def _union(snapshot: ClusterSnapshot) -> tuple[ModelChoice, ...]:
     found: dict[str, ModelChoice] = {}
-    for choice in (*_on_nodes(snapshot), *_on_coordinators(snapshot)):
+    for choice in (*_on_nodes(snapshot), *_on_coordinators(snapshot), *_set_up(snapshot)):
         key = model_key(choice.name)
         found[key] = _merged(found[key], choice) if key in found else choice
     judged = (choice._replace(problem=_problem(choice)) for choice in found.values())
@@ -138,6 +139,16 @@ def _on_coordinators(snapshot: ClusterSnapshot) -> Iterator[ModelChoice]:
             sees=coordinator.sees,
         )
         yield _choice_of(coordinator, coordinator.model, place)
+
+
+def _set_up(snapshot: ClusterSnapshot) -> Iterator[ModelChoice]:
+    """What coordinators of ours are set to run, and do not run now: asking starts one."""
+    for url, model in snapshot.set_models:
+        state = snapshot.coordinator(url)
+        if state is None or not serves(state, model):
+            name = state.name if state is not None else ""
+            place = Place(url, name or short_name(url, COORDINATOR_PORT), is_coordinator=True)
+            yield ModelChoice(model, (place,))
 
 
 def _choice_of(coordinator: CoordinatorState, model: str, place: Place) -> ModelChoice:
