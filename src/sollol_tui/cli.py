@@ -75,7 +75,7 @@ def _understood(argv: Sequence[str]) -> int:
     try:
         arguments = parse(argv)
     except UsageError as error:
-        return _wrong(f"{error} (see sollol-tui --help)")
+        return _wrong(str(error))
     except SystemExit as end:  # argparse, after help and version
         return end.code if isinstance(end.code, int) else 0
     if arguments.verb == "screen":

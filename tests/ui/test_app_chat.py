@@ -10,6 +10,8 @@ from textual.pilot import Pilot
 from sollol_tui.core.asks import Delta, Routed
 from sollol_tui.ui.app import SollolApp
 from sollol_tui.ui.live_keys import live_keys
+from sollol_tui.ui.screens.help import help_lines
+from sollol_tui.ui.text import plain
 from tests.ui.clusters import DECISION, EMPTY, FULL, LLAMA
 from tests.ui.stand_in import StillEngine, shown, until, until_shown
 
@@ -55,6 +57,20 @@ async def test_help_in_the_prompt_lists_no_key_that_would_be_text() -> None:
         names = {name for key in live_keys(app.dashboard) for name in key.names}
     assert {"Enter", "^o", "F1", "^q", "^p", "Esc"} <= names
     assert not names & {"m", "?", "z", "1", "/", ":"}
+
+
+async def test_help_in_the_prompt_has_its_own_keys_first_and_those_of_every_input_last() -> None:
+    app = SollolApp(StillEngine(FULL))
+    async with running(app):
+        keys = live_keys(app.dashboard)
+    lines = [plain(line) for line in help_lines(keys, 74)]
+    titles = [line for line in lines if line and not line.startswith(" ")]
+    assert titles == ["Writing", "Messages", "Cluster", "Panes", "Anywhere", "Editing"]
+    assert "…" not in "".join(lines)
+    names = [name for key in keys for name in key.names]
+    assert {"^PgUp", "Shift+^←", "Alt+Del", "^j", "↑"} <= set(names)
+    assert names.count("^j") == 1
+    assert "chat.write" not in {key.id for key in keys}
 
 
 async def test_escape_stops_the_answer_then_leaves_the_prompt_to_the_pane_before() -> None:

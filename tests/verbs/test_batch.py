@@ -235,7 +235,7 @@ def test_events_are_told_as_json(place: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "sentence"),
     [
-        (lambda p: (p / "prompts.jsonl").unlink(), "No such file"),
+        (lambda p: (p / "prompts.jsonl").unlink(), "there is no such file"),
         (lambda p: (p / "prompts.jsonl").write_text("\n"), "holds no prompt"),
         (lambda p: (p / "results.jsonl").write_text("dear diary\n"), "name another file"),
         (lambda p: (p / "results.jsonl").mkdir(), "Is a directory"),

@@ -39,7 +39,7 @@ from sollol_tui.core.state import (
     NodeModel,
     NodeState,
 )
-from sollol_tui.verbs.chat import chat, read_prompt, with_target
+from sollol_tui.verbs.chat import NEXT, chat, read_prompt, with_target
 from sollol_tui.verbs.voice import Voice
 
 from .fakes import FakeEngine, Terminal, heard, voice
@@ -293,7 +293,7 @@ def test_without_a_model_it_lists_what_there_is() -> None:
 def test_without_any_model_nothing_can_come() -> None:
     spoken = voice()
     assert chat(FakeEngine, Settings(), "why?", spoken) == 1
-    assert heard(spoken)[1] == "sollol-tui: nothing that answers has a model\n"
+    assert heard(spoken)[1] == f"sollol-tui: nothing that answers has a model; {NEXT}\n"
 
 
 class Piped(io.TextIOWrapper):

@@ -130,6 +130,8 @@ class BatchRun:
             raise BatchRefused("the results would go into the file of the prompts")
         try:
             self.prompts, self.bad = read_prompts(files.read_lines(order.prompts), order.model)
+        except FileNotFoundError as error:
+            raise BatchRefused(f"{order.prompts}: there is no such file") from error
         except OSError as error:
             raise BatchRefused(f"{order.prompts}: {error.strerror}") from error
         if not self.prompts:

@@ -110,7 +110,8 @@ def largest_model(
         if isinstance(found, ModelFile) and not found.header.embeds:
             return found
         refused.append(f"{model.name}: {_why_not(found)}")
-    evidence = refused or [f"none of {len(listed)} models has {at_least_bytes / 1e9:g} GB"]
+    smaller = f"none of {len(listed)} models has {at_least_bytes / 1e9:g} GB"
+    evidence = refused or [smaller if listed else "no model is here"]
     looked = (f"looked in {store}" for store in stores)
     advice = "Name a model, or the path of a GGUF file."
     return Problem(Cause.MODEL_NOT_FOUND, NOBODY_NAMED, (*evidence, *looked), advice)

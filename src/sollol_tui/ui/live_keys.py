@@ -11,6 +11,8 @@ from textual.widget import Widget
 
 HERE = "In this pane"
 ANYWHERE = "Anywhere"
+EDITING = "Editing"
+"""Textual's own keys of an input."""
 
 _NAMES = {
     "up": "↑",
@@ -24,13 +26,11 @@ _NAMES = {
     "enter": "Enter",
     "escape": "Esc",
     "tab": "Tab",
-    "shift+tab": "Shift+Tab",
-    "alt+up": "Alt+↑",
-    "alt+down": "Alt+↓",
     "space": "Space",
     "delete": "Del",
     "backspace": "Bksp",
 }
+_MODIFIERS = {"alt": "Alt+", "shift": "Shift+", "ctrl": "^"}
 _PRINTED = {
     "question_mark": "?",
     "colon": ":",
@@ -77,8 +77,13 @@ def live_keys(screen: Screen[Any]) -> tuple[LiveKey, ...]:
             continue
         key = _live_key(active, screen)
         known = found.get(key.deed)
-        found[key.deed] = known._replace(names=known.names + key.names) if known else key
+        found[key.deed] = _joined(known, key) if known else key
     return tuple(found.values())
+
+
+def _joined(known: LiveKey, key: LiveKey) -> LiveKey:
+    """The key that is known, with one more name."""
+    return known._replace(names=tuple(dict.fromkeys(known.names + key.names)))
 
 
 def key_of(screen: Screen[Any], binding_id: str) -> str:
@@ -89,10 +94,13 @@ def key_of(screen: Screen[Any], binding_id: str) -> str:
 
 
 def key_name(binding: Binding, display: str) -> str:
-    """How a key is written: `^o`, `F1`, `Shift+Tab`, `↑`."""
+    """How a key is written: `^o`, `F1`, `Shift+Tab`, `Alt+^Bksp`, `↑`."""
     if _FUNCTION_KEY.fullmatch(binding.key):
         return binding.key.upper()
-    return _NAMES.get(binding.key, display)
+    *held, key = binding.key.split("+")
+    if binding.key_display or (held in ([], ["ctrl"]) and key not in _NAMES):
+        return display
+    return "".join(sign for name, sign in _MODIFIERS.items() if name in held) + _NAMES.get(key, key)
 
 
 def is_typed(focused: Widget | None, key: str) -> bool:
@@ -120,4 +128,6 @@ def _live_key(active: ActiveBinding, screen: Screen[Any]) -> LiveKey:
 def _group(active: ActiveBinding, screen: Screen[Any]) -> str:
     if active.binding.group and active.binding.group.description:
         return active.binding.group.description
-    return ANYWHERE if active.node in (screen, screen.app) else HERE
+    if active.node in (screen, screen.app):
+        return ANYWHERE
+    return HERE if active.binding.tooltip else EDITING

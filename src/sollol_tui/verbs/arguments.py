@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from sollol_tui.core.ids import RPC_PORT, NodeUrl, parse_node_url
 from sollol_tui.core.parallel import LEAST_PARTS, MOST_PARTS
+from sollol_tui.core.plain import plain_line
 from sollol_tui.core.settings_merge import Statement
 from sollol_tui.verbs.batch_options import BatchOptions, add_batch, batch_options
 from sollol_tui.verbs.coordinator_options import (
@@ -60,8 +61,10 @@ class Arguments(NamedTuple):
 def parse(argv: Sequence[str]) -> Arguments:
     """Raises `UsageError`, `SettingsError` for a flag's value, `SystemExit` after help."""
     said: list[Statement] = []
-    found = _parser(said).parse_args(list(argv))
+    found, foreign = _parser(said).parse_known_args(list(argv))
     verb = found.verb or "screen"
+    if foreign:
+        raise UsageError(f"unrecognized arguments: {plain_line(' '.join(foreign))}{_see(found.verb)}")
     parallel, first_word = _parallel(getattr(found, "in_parts", None))
     if verb == "demo":
         _only_look(said, found.config)
@@ -84,6 +87,10 @@ def parse(argv: Sequence[str]) -> Arguments:
     )
 
 
+def _see(verb: str | None) -> str:
+    return f" (see {' '.join(filter(None, ('sollol-tui', verb)))} --help)"
+
+
 def _parallel(text: str | None) -> tuple[int | None, tuple[str, ...]]:
     """How many parts, and the question's first word when the number was left out."""
     if text is None:
@@ -91,7 +98,9 @@ def _parallel(text: str | None) -> tuple[int | None, tuple[str, ...]]:
     if not text.isdecimal():
         return 0, (text,) if text else ()
     if not LEAST_PARTS <= int(text) <= MOST_PARTS:
-        raise UsageError(f"--parallel wants {LEAST_PARTS} to {MOST_PARTS} parts, not {text}")
+        raise UsageError(
+            f"--parallel wants {LEAST_PARTS} to {MOST_PARTS} parts, not {text}{_see('chat')}"
+        )
     return int(text), ()
 
 

@@ -42,6 +42,8 @@ from sollol_tui.verbs.voice import Voice
 TELL_PERCENT = 10
 TELL_EVERY_S = 10.0
 
+NEXT = "`sollol-tui check` says what is there, --node URL names a server"
+
 EXIT_COMPLETE = 0
 EXIT_NOTHING = 1
 EXIT_USAGE = 2
@@ -161,7 +163,7 @@ async def _say_models(make_engine: Callable[[], Asker], voice: Voice) -> int:
     snapshot = await make_engine().look_once()
     models = models_of(snapshot)
     if not models:
-        voice.tell("sollol-tui: nothing that answers has a model")
+        voice.tell(f"sollol-tui: nothing that answers has a model; {NEXT}")
         return EXIT_NOTHING
     voice.tell("sollol-tui: no model was chosen: -m MODEL, or model in the settings. There are:")
     for name, places in models.items():

@@ -16,7 +16,7 @@ class UsageError(Exception):
 
 class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        raise UsageError(plain_line(message))
+        raise UsageError(f"{plain_line(message)} (see {self.prog} --help)")
 
 
 class StatementAction(argparse.Action):

@@ -18,8 +18,7 @@ After=network-online.target
 [Service]
 User={user}
 ExecStart={command_line}
-{environment}
-Restart=on-failure
+{environment}Restart=on-failure
 RestartSec=10
 # wrong usage does not get better by itself
 RestartPreventExitStatus=2
@@ -85,7 +84,7 @@ def unit_text(unit: Unit) -> str:
     return _TEMPLATE.format(
         user=_word(unit.user),
         command_line=" ".join(_word(word.replace("$", "$$")) for word in unit.words),
-        environment="\n".join(environment),
+        environment="".join(f"{line}\n" for line in environment),
     )
 
 

@@ -247,6 +247,8 @@ class ChatPanel(Still, Talk):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action == "read":
             return bool(self.session.turns) and not self.transcript.has_focus
+        if action == "write":
+            return not self.prompt.has_focus
         if action != "stop":
             return True
         return self.is_streaming or bool(self.queue) or self.actions.editing is not None

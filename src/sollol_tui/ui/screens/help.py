@@ -9,12 +9,13 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
 from sollol_tui.ui.keys import DIALOG_KEYS
-from sollol_tui.ui.live_keys import ANYWHERE, HERE, LiveKey
+from sollol_tui.ui.live_keys import ANYWHERE, EDITING, HERE, LiveKey
 from sollol_tui.ui.screens.steady import Dialog
 from sollol_tui.ui.text import Line, fit, width, wrap_line
 from sollol_tui.ui.widgets.lines_pane import LinesPane
 
-ORDER = {HERE: 1, "Messages": 2, "Rows": 3, "Move": 4, "Cluster": 5, "Panes": 6, ANYWHERE: 7}
+_GROUPS = (HERE, "Messages", "Rows", "Move", "Cluster", "Panes", ANYWHERE, EDITING)
+ORDER = {title: place for place, title in enumerate(_GROUPS, start=1)}
 """The groups, what is near first; groups of other names are those of the focused widget."""
 
 
@@ -40,6 +41,8 @@ def help_lines(keys: Iterable[LiveKey], cells: int) -> tuple[Line, ...]:
 def _line(key: LiveKey) -> Line:
     names = " ".join(key.names)
     shown = fit(names, _KEY_CELLS) if width(names) <= _KEY_CELLS else names
+    if key.help == key.title:
+        return ((_GAP, ""), (shown, "key"), (_GAP, ""), (key.help, "muted"))
     title = fit(key.title, _TITLE_CELLS)
     return ((_GAP, ""), (shown, "key"), (_GAP, ""), (title, ""), (key.help, "muted"))
 

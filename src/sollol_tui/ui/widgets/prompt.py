@@ -31,7 +31,7 @@ class Prompt(MenuArea):
             "Send",
             id="prompt.send",
             group=WRITING,
-            tooltip="Send the question; after a \\ begin a new line",
+            tooltip="Send the question; / begins a command; after a \\ begin a new line",
         ),
         Binding(
             ",".join(_NEW_LINE),
@@ -41,6 +41,15 @@ class Prompt(MenuArea):
             id="prompt.new-line",
             group=WRITING,
             tooltip="Begin a new line",
+        ),
+        Binding(
+            "up",
+            "cursor_up",
+            "Earlier",
+            id="prompt.earlier",
+            group=WRITING,
+            show=False,
+            tooltip="In the empty prompt: what waits, then what was asked before",
         ),
     ]
 
