@@ -71,7 +71,10 @@ def test_a_dash_is_a_prompt() -> None:
     [
         (["nonsense"], "invalid choice: 'nonsense'"),
         (["--nod", "x"], "unrecognized arguments|expected|invalid choice"),
-        (["status", "--nope\x1b"], r"unrecognized arguments: --nope \(see sollol-tui status --help\)$"),
+        (
+            ["status", "--nope\x1b"],
+            r"unrecognized arguments: --nope \(see sollol-tui status --help\)$",
+        ),
         (["--node"], "argument --node: expected one argument"),
         (["config"], "the following arguments are required: WHAT"),
         (["demo", "--node", "x"], "unrecognized arguments|invalid choice"),

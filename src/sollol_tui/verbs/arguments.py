@@ -64,7 +64,9 @@ def parse(argv: Sequence[str]) -> Arguments:
     found, foreign = _parser(said).parse_known_args(list(argv))
     verb = found.verb or "screen"
     if foreign:
-        raise UsageError(f"unrecognized arguments: {plain_line(' '.join(foreign))}{_see(found.verb)}")
+        raise UsageError(
+            f"unrecognized arguments: {plain_line(' '.join(foreign))}{_see(found.verb)}"
+        )
     parallel, first_word = _parallel(getattr(found, "in_parts", None))
     if verb == "demo":
         _only_look(said, found.config)
