@@ -19,7 +19,6 @@ KEPT = 5000  # so many samples "over all" means
 WINDOW_S = 900.0
 
 TASK, MODEL = "task", "model"
-PATHS = {TASK: "task distribution", MODEL: "distributed inference"}
 """The ways of a request: to one of the Ollama nodes, or to a coordinator over RPC backends."""
 
 

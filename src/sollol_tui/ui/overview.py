@@ -12,8 +12,11 @@ from sollol_tui.core.state import (
     BackendState,
     BackendStatus,
     ClusterSnapshot,
+    CoordinatorState,
     CoordinatorStatus,
+    NodeState,
     NodeStatus,
+    RegistryState,
     RegistryStatus,
 )
 from sollol_tui.ui.panes.marks import (
@@ -58,40 +61,53 @@ def findings(
     snapshot: ClusterSnapshot, now_s: float, ascii_only: bool = False
 ) -> Iterable[Finding]:
     """Every target of the cluster with its state in words."""
-    for coordinator in snapshot.coordinators:
-        yield Finding(
-            coordinator_words(_named(coordinator.name, coordinator.url, COORDINATOR_PORT)),
-            coordinator_mark(coordinator).span(ascii_only),
-            coordinator.status is CoordinatorStatus.READY,
-            _why(coordinator.fault, coordinator.seen_at_s, now_s),
-            _step(coordinator.fault, "start llama-server there, or set the coordinator's address"),
-        )
-    for node in snapshot.nodes:
-        name = _named(node.name, node.url, OLLAMA_PORT)
-        yield Finding(
-            f"node {name}",
-            node_mark(node).span(ascii_only),
-            node.status is NodeStatus.UP,
-            _why(node.fault, node.seen_at_s, now_s),
-            _step(node.fault, f"start Ollama there, or :node remove {name}"),
-        )
-    for backend in snapshot.backends:
-        yield Finding(
-            f"RPC backend {clean(backend.address)}",
-            BACKEND_MARKS[backend.status].span(ascii_only),
-            backend.status in (BackendStatus.IDLE, BackendStatus.ATTACHED),
-            _why(backend.fault, backend.seen_at_s, now_s),
-            _backend_step(backend),
-        )
+    yield from (_of_coordinator(c, now_s, ascii_only) for c in snapshot.coordinators)
+    yield from (_of_node(node, now_s, ascii_only) for node in snapshot.nodes)
+    yield from (_of_backend(backend, now_s, ascii_only) for backend in snapshot.backends)
     registry = snapshot.registry
     if registry is not None and registry.status is not RegistryStatus.OFF:
-        yield Finding(
-            "Redis",
-            REGISTRY_MARKS[registry.status].span(ascii_only),
-            registry.status is RegistryStatus.UP,
-            _why(registry.fault, registry.seen_at_s, now_s),
-            "nothing else needs it: only what is registered there stays unknown",
-        )
+        yield _of_registry(registry, now_s, ascii_only)
+
+
+def _of_coordinator(coordinator: CoordinatorState, now_s: float, ascii_only: bool) -> Finding:
+    return Finding(
+        coordinator_words(_named(coordinator.name, coordinator.url, COORDINATOR_PORT)),
+        coordinator_mark(coordinator).span(ascii_only),
+        coordinator.status is CoordinatorStatus.READY,
+        _why(coordinator.fault, coordinator.seen_at_s, now_s),
+        _step(coordinator.fault, "start llama-server there, or set the coordinator's address"),
+    )
+
+
+def _of_node(node: NodeState, now_s: float, ascii_only: bool) -> Finding:
+    name = _named(node.name, node.url, OLLAMA_PORT)
+    return Finding(
+        f"node {name}",
+        node_mark(node).span(ascii_only),
+        node.status is NodeStatus.UP,
+        _why(node.fault, node.seen_at_s, now_s),
+        _step(node.fault, f"start Ollama there, or :node remove {name}"),
+    )
+
+
+def _of_backend(backend: BackendState, now_s: float, ascii_only: bool) -> Finding:
+    return Finding(
+        f"RPC backend {clean(backend.address)}",
+        BACKEND_MARKS[backend.status].span(ascii_only),
+        backend.status in (BackendStatus.IDLE, BackendStatus.ATTACHED),
+        _why(backend.fault, backend.seen_at_s, now_s),
+        _backend_step(backend),
+    )
+
+
+def _of_registry(registry: RegistryState, now_s: float, ascii_only: bool) -> Finding:
+    return Finding(
+        "Redis",
+        REGISTRY_MARKS[registry.status].span(ascii_only),
+        registry.status is RegistryStatus.UP,
+        _why(registry.fault, registry.seen_at_s, now_s),
+        "nothing else needs it: only what is registered there stays unknown",
+    )
 
 
 def _headline(snapshot: ClusterSnapshot, wrong: int, total: int) -> Line:

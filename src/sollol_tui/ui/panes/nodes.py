@@ -11,7 +11,6 @@ from sollol_tui.ui.panes.figures import (
     FaultNote,
     Live,
     Until,
-    gib,
     millis,
     millis_slack,
     seconds,
@@ -215,9 +214,3 @@ def node_empty(looked: bool) -> tuple[Line, ...]:
 
 def _again() -> Line:
     return (("r", "key"), (" looks again", "muted"))
-
-
-def loaded_bytes(node: NodeState) -> str:
-    """All that the loaded models take, VRAM or not."""
-    taken = [model.bytes for model in node.loaded]
-    return gib(sum(b for b in taken if b is not None)) if None not in taken else UNKNOWN

@@ -21,6 +21,7 @@ from sollol_tui.ui.screens.steady import Dialog
 from sollol_tui.ui.text import Line, clean, fit
 
 NAME_CELLS = 30
+PLACE_CELLS = NAME_CELLS + 9  # a place has no size beside it
 KEYS = "Space marks · Enter compares · Esc closes"
 _NOTHING = "No node and no coordinator has a model yet. With Ollama: ollama pull llama3.2"
 
@@ -115,7 +116,7 @@ class ComparePicker(Dialog[tuple[Target, ...] | None]):
         if row.place is not None:
             about = "loaded" if row.place.is_loaded else ""
             name = f"   on {row.target.where}"
-            return ((mark, look), (fit(name, NAME_CELLS), ""), (f" {about}", "good"))
+            return ((mark, look), (fit(name, PLACE_CELLS), ""), (f" {about}", "good"))
         places = sum(not place.problem for place in row.choice.places)
         where = row.choice.places[0].name if places == 1 else f"best of {places} places"
         about = f" {fit(units.parameters(row.choice.parameters), 7, 'right')}  {clean(where)}"
