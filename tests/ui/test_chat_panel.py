@@ -106,6 +106,22 @@ async def test_the_next_question_knows_what_was_said(chat: Chat) -> None:
         assert (request.mode, request.target, request.model) == (Mode.TASK, SPARK, "qwen3:8b")
 
 
+async def test_a_chat_goes_on_with_the_model_it_began_with_while_that_can_be_asked(
+    chat: Chat,
+) -> None:
+    """Also when nobody chose it, and another one would be the first choice by now."""
+    first, second = MODELS
+    loaded = second._replace(name="a:1b", places=(Place(SPARK, "spark", is_loaded=True),))
+    async with chat.host.run_test(size=(80, 24)) as pilot:
+        await chat.ask(pilot, "one?")
+        chat.answers.say(ROUTED, Delta("One."), DONE)
+        await until(pilot, lambda: chat.answers.closed == 1)
+        chat.panel.models = (loaded, first)
+        assert chat.panel.model_in_use == first.name
+        chat.panel.models = (loaded, first._replace(problem="gpu-rig is down"))
+        assert chat.panel.model_in_use == loaded.name
+
+
 async def test_escape_stops_closes_the_stream_and_keeps_the_text(chat: Chat) -> None:
     async with chat.host.run_test(size=(80, 24)) as pilot:
         await chat.ask(pilot, "tell")

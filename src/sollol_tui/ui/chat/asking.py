@@ -74,7 +74,14 @@ class Asking(Widget):
 
     @property
     def model_in_use(self) -> str:
-        """The model that the next question goes to; empty when there is none."""
+        """The model that the next question goes to; empty when there is none.
+
+        The one that a chat began with goes on while it can be asked, also where nobody chose it.
+        """
+        turns = self.session.turns
+        began = find_model(self.models, turns[0].model) if turns and not self.model else None
+        if began is not None and began.is_usable:
+            return began.name
         return best_model(self.models, self.model)
 
     def focus_prompt(self) -> None:
