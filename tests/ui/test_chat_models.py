@@ -221,13 +221,13 @@ async def test_a_narrowed_picker_keeps_its_cursor_and_marks_only_the_model_in_us
         picking.open()
         await until_shown(pilot, "qwen3:8b")
         await pilot.press("3", "down")
-        chosen = picking.picker._chosen()
+        chosen = picking.picker.chosen
         assert chosen is not None
         assert chosen.name != "llama3.2:3b"
         more = SNAPSHOT._replace(nodes=(*SNAPSHOT.nodes, _node("http://a:11434", NodeModel("a3"))))
         picking.picker.show_choices(models_of(more))
         await until_shown(pilot, "a3")
-        assert picking.picker._chosen() == chosen
+        assert picking.picker.chosen == chosen
         assert picking.picker._current == "llama3.2:3b"
 
 
