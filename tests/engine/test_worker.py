@@ -32,7 +32,7 @@ from sollol_tui.core.worker import (
 from sollol_tui.core.worker_ends import PortLook
 from sollol_tui.core.worker_entry import WorkerDevice
 from sollol_tui.engine import registration, worker_life
-from sollol_tui.engine.local_backend import local_order
+from sollol_tui.engine.local_backends import local_order
 from sollol_tui.engine.worker import Worker
 from sollol_tui.engine.worker_life import pid_file
 from sollol_tui.io.listening import free_port, look_at_port

@@ -26,7 +26,7 @@ from sollol_tui.core.orders import Order
 from sollol_tui.core.settings import CoordinatorSetting, Settings
 from sollol_tui.core.state import BackendStatus, ClusterSnapshot, CoordinatorStatus, Mode
 from sollol_tui.engine.engine import Engine
-from sollol_tui.engine.left_backends import left_backends
+from sollol_tui.engine.local_backends import left_backends
 from tests.engine.lives import Life, living
 from tests.engine.support import until
 

@@ -28,7 +28,7 @@ from sollol_tui.core.problems import Cause, Problem
 from sollol_tui.core.reports import FoundBackend, RegistryReport
 from sollol_tui.core.settings import Settings
 from sollol_tui.core.worker import DevicesSeen, PhaseChanged, WorkerEvent, WorkerOrder
-from sollol_tui.engine.local_backend import local_order
+from sollol_tui.engine.local_backends import local_order
 from sollol_tui.engine.worker import Worker
 from sollol_tui.io.binaries import Binary, find_llama_server, find_rpc_server, supports_rpc
 from sollol_tui.io.registry import Registry

@@ -126,7 +126,7 @@ class Engine(OwnCoordinators):
 
     async def sees(self, model: str) -> bool | None:
         """Whether a model takes pictures somewhere, as its servers say; None: none of them did."""
-        from sollol_tui.engine.sight import sees
+        from sollol_tui.engine.vision import sees
 
         await self.first_look()
         return await sees(model, self.store.snapshot, self.runtime.looks.server, self.runtime.http)

@@ -17,13 +17,13 @@ from sollol_tui.core.problems import Cause, Problem
 from sollol_tui.core.reports import FoundBackend
 from sollol_tui.core.settings import Settings
 from sollol_tui.core.worker import PhaseChanged, ProblemFound, WorkerEvent, WorkerOrder
-from sollol_tui.engine.left_backends import (
+from sollol_tui.engine.local_backends import (
     end_backend,
     left_backends,
+    local_order,
     program_of,
     used_backends,
 )
-from sollol_tui.engine.local_backend import local_order
 from sollol_tui.engine.store import Store
 from sollol_tui.engine.worker import Worker
 from sollol_tui.io import blobs, log_file, runs, stores

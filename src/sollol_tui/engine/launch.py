@@ -1,4 +1,4 @@
-"""One run of a coordinator's process: from its start until it serves, and until it ends."""
+"""One run of a coordinator's process: from its start until it serves, until it ends or hangs."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ from collections.abc import Callable, Mapping
 
 from sollol_tui.core.diagnose import Context, diagnose
 from sollol_tui.core.faults import Fault
-from sollol_tui.core.ids import BackendAddress, port_of
+from sollol_tui.core.ids import BackendAddress, CoordinatorUrl, port_of
 from sollol_tui.core.lifecycle import Phase, load_deadline_s
 from sollol_tui.core.llama_log import LogFacts, LogReader
 from sollol_tui.core.post_mortem import with_reports
 from sollol_tui.core.problems import Cause, Problem
 from sollol_tui.core.reports import BackendReport
+from sollol_tui.core.state import ClusterSnapshot
+from sollol_tui.core.supervised import hang_problem
+from sollol_tui.engine.store import Store
 from sollol_tui.io.host import Link, SocketWatch, serving_process
 from sollol_tui.io.http import Http, Server
 from sollol_tui.io.log_file import LogFile
@@ -188,3 +191,24 @@ def backend_lost(addresses: tuple[BackendAddress, ...]) -> Problem:
         ("its connection to the coordinator broke",),
         "Bring it back (`sollol-tui worker` there); until then the others carry the model.",
     )
+
+
+async def until_hung(store: Store, url: CoordinatorUrl, restart_hung: bool) -> Problem:
+    """Wait until it moves no token and something is to be done about that; returns why.
+
+    Without `restart_hung` it is only shown, unless one of its backends has vanished: then nothing
+    but another plan can help.
+    """
+    changed = asyncio.Event()
+
+    def note(_: ClusterSnapshot, __: ClusterSnapshot) -> None:
+        changed.set()
+
+    store.listeners.append(note)
+    try:
+        while (problem := hang_problem(store.snapshot, url, restart_hung)) is None:
+            changed.clear()
+            await changed.wait()
+        return problem
+    finally:
+        store.listeners.remove(note)

@@ -24,8 +24,7 @@ from sollol_tui.core.problems import Cause, Problem
 from sollol_tui.core.shard_map import ShardMap, shard_map
 from sollol_tui.engine.claims import PlacePlanner
 from sollol_tui.engine.coordinator_process import CoordinatorProcess
-from sollol_tui.engine.hang_watch import until_hung
-from sollol_tui.engine.launch import Launch
+from sollol_tui.engine.launch import Launch, until_hung
 from sollol_tui.engine.steps import Steps
 from sollol_tui.engine.store import Store
 from sollol_tui.io.http import Http, Server

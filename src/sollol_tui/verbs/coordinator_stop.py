@@ -8,7 +8,7 @@ from pathlib import Path
 from sollol_tui.core.ids import CoordinatorUrl, port_of
 from sollol_tui.core.plain import plain_line
 from sollol_tui.engine.coordinator_process import CoordinatorProcess
-from sollol_tui.engine.left_backends import end_backend, left_backends
+from sollol_tui.engine.local_backends import end_backend, left_backends
 from sollol_tui.io import runs
 from sollol_tui.io.host import port_holder
 from sollol_tui.verbs.voice import Voice

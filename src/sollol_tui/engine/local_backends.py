@@ -1,6 +1,8 @@
-"""RPC backends that a run of this program left on this machine: used ones are kept, others ended.
+"""RPC backends on this machine for this machine: what the app starts when asked to, and what an
+earlier run left.
 
-A coordinator that outlives the program needs the backends that were started beside it.
+A coordinator that outlives the program needs the backends that were started beside it: those that
+are used are kept, others ended.
 """
 
 from __future__ import annotations
@@ -12,13 +14,33 @@ from typing import NamedTuple
 
 import psutil
 
-from sollol_tui.core.ids import BackendAddress, is_loopback
+from sollol_tui.core.ids import RPC_PORT, BackendAddress, is_loopback
+from sollol_tui.core.problems import Problem
+from sollol_tui.core.settings import Settings
 from sollol_tui.core.worker import WorkerOrder
 from sollol_tui.engine.worker_life import orphan_of, pid_file, worker_log
 from sollol_tui.io import runs
+from sollol_tui.io.binaries import find_rpc_server
 from sollol_tui.io.files import locked
-from sollol_tui.io.listening import clients_of
+from sollol_tui.io.listening import clients_of, free_port
 from sollol_tui.io.process import Running
+
+LOCAL_HOST = "127.0.0.1"
+
+
+def local_order(settings: Settings) -> WorkerOrder | Problem:
+    """The order for `Worker`: loopback only, on the usual port or a free one, registered nowhere.
+
+    It outlives this program where a coordinator that uses it does.
+
+    Blocks while the program is looked for: call it in a thread.
+    """
+    binary = find_rpc_server(settings)
+    if isinstance(binary, Problem):
+        return binary
+    return WorkerOrder(
+        str(binary.path), LOCAL_HOST, free_port(LOCAL_HOST, RPC_PORT), ends_with_us=False
+    )
 
 
 class LeftBackend(NamedTuple):

@@ -18,7 +18,7 @@ from sollol_tui.core.ids import BackendAddress
 from sollol_tui.core.plan import CoordinatorPlan, plan
 from sollol_tui.core.state import BackendStatus, CoordinatorState
 from sollol_tui.engine import planning
-from sollol_tui.engine.left_backends import left_backends, used_backends
+from sollol_tui.engine.local_backends import left_backends, used_backends
 from sollol_tui.verbs.coordinator_stop import stop
 from sollol_tui.verbs.voice import Voice
 from tests import fakes
