@@ -398,7 +398,7 @@ async def test_a_waiting_question_is_brought_into_the_prompt_by_its_number(tmp_p
         await pilot.press("escape", "up", "up", "up", "up")  # the queue, then what was begun
         assert chat.prompt.text == "a draft"
         app.run_line("queue 9")
-        await until_shown(pilot, "There is no question 9: 3 wait.")
+        await until_shown(pilot, "There is no waiting question “9”: there are 3.")
         app.screen.dismiss(None)
         app.run_line("queue clear")
         assert not chat.queue

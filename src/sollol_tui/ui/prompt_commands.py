@@ -88,7 +88,8 @@ def change_queue(app: SollolApp, argument: str) -> str | None:
         return None
     number = int(word) if word.isdecimal() else 1 if not word else 0
     if not 1 <= number <= len(queue):
-        raise Refused(f"There is no question {clean(argument, 20)}: {len(queue)} wait.")
+        there = "there is 1" if len(queue) == 1 else f"there are {len(queue)}"
+        raise Refused(f"There is no waiting question “{clean(argument, 20)}”: {there}.")
     app.dashboard.show_pane("chat")
     if chat.prompt.text:
         chat.prompt.remember(chat.prompt.text)  # what was begun there can be called back

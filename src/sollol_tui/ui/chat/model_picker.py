@@ -12,7 +12,7 @@ from sollol_tui.ui.text import Line, Span, clean, fit
 
 NAME_CELLS = 30
 _NOT_SO = "No model has this in its name."
-_NOTHING = "No node and no coordinator has a model yet. With Ollama: ollama pull llama3.2"
+_NOTHING = "Nobody has a model yet. With Ollama: ollama pull llama3.2"
 
 
 class ModelPicker(Finder[ModelChoice]):

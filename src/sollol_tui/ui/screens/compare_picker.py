@@ -23,7 +23,7 @@ from sollol_tui.ui.text import Line, clean, fit
 NAME_CELLS = 30
 PLACE_CELLS = NAME_CELLS + 9  # a place has no size beside it
 KEYS = "Space marks · Enter compares · Esc closes"
-_NOTHING = "No node and no coordinator has a model yet. With Ollama: ollama pull llama3.2"
+_NOTHING = "Nobody has a model yet. With Ollama: ollama pull llama3.2"
 
 
 class Row(NamedTuple):
