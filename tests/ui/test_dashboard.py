@@ -275,3 +275,19 @@ def test_three_columns_have_room_for_the_whole_map(shards: int, heights: str) ->
     rows = arrangement.rows_of_three(60, is_serving=True, shards=shards).split()
     assert rows[1] == heights
     assert arrangement.rows_of_three(60, is_serving=False).split()[1] == "10"
+
+
+async def test_under_a_dialog_the_speed_goes_on() -> None:
+    engine = StillEngine(FULL)
+    app = SollolApp(engine)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until_shown(pilot, "gpu-rig")
+        await pilot.press("question_mark")
+        await until(pilot, lambda: app.screen is not app.dashboard)
+        request = FULL.requests[0]
+        for tokens in (0, 30, 60):
+            engine.now_s += 1.0
+            engine.show(FULL._replace(requests=(request._replace(tokens=tokens),)))
+            await pilot.pause()
+            app._tick()
+        await until_shown(pilot, "30.0 t/s", "Esc closes")

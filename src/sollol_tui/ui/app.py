@@ -114,10 +114,10 @@ class SollolApp(BaseApp):
         await self.opened()
 
     def _tick(self) -> None:
-        """A second went by on the screen that is seen: ages get older."""
-        tick = getattr(self.screen, "tick", None)
-        if tick is not None:
-            tick(self.engine.store.now_s())
+        """A second went by, also on a screen under a dialog: it is seen, and its curve goes on."""
+        for screen in self.screen_stack:
+            if tick := getattr(screen, "tick", None):
+                tick(self.engine.store.now_s())
 
     def pause(self, paused: bool) -> None:
         """Hold the looking at servers, or go on with it."""
