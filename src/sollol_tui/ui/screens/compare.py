@@ -36,6 +36,8 @@ _CLICKED = {
 }
 
 
+_GROUP = Binding.Group("Columns")
+
 KEYS: list[BindingType] = [
     Binding(
         "f1,question_mark",
@@ -43,6 +45,7 @@ KEYS: list[BindingType] = [
         "Help",
         tooltip="The keys that work here",
         id="compare.help",
+        group=_GROUP,
     ),
     Binding(
         "escape",
@@ -50,23 +53,30 @@ KEYS: list[BindingType] = [
         "Back",
         tooltip="Stop all that write; then leave",
         id="compare.back",
+        group=_GROUP,
     ),
-    Binding("tab", "step(1)", "Next", tooltip="To the next column", id="compare.next"),
+    Binding(
+        "tab", "step(1)", "Next", tooltip="To the next column", id="compare.next", group=_GROUP
+    ),
     Binding(
         "shift+tab",
         "step(-1)",
         "Previous",
         tooltip="To the one before",
         id="compare.previous",
+        group=_GROUP,
         show=False,
     ),
-    Binding("z", "zoom", "Zoom", tooltip="This column alone, and back", id="compare.zoom"),
+    Binding(
+        "z", "zoom", "Zoom", tooltip="This column alone, and back", id="compare.zoom", group=_GROUP
+    ),
     Binding(
         "ctrl+g",
         "take",
         "Go on",
         tooltip="Go on with this column in the chat",
         id="compare.take",
+        group=_GROUP,
     ),
 ]
 

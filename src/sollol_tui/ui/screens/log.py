@@ -20,8 +20,9 @@ from sollol_tui.ui.widgets.event_log import EventLog
 from sollol_tui.ui.widgets.lines_pane import Lines
 
 LOOK_S = 0.25
-_HINT = "Enter whole line · / filters · e errors · b the run before · y copies · Esc closes"
-_HINT_BEFORE = "Enter whole line · / filters · e errors · b the last run · y copies · Esc closes"
+_HINT = "Enter whole line · / filter · e errors · b run before · y copy · Esc close"
+_HINT_BEFORE = "Enter whole line · / filter · e errors · b last run · y copy · Esc close"
+_NONE = "No coordinator was run from here yet: only of those the log is known."
 
 
 class ServerLog(EventLog):
@@ -109,7 +110,7 @@ class LogScreen(Dialog[None]):
             return
         if not before and self._live() is not None:  # one has begun meanwhile
             return
-        self._pane.nothing = "There was no run before." if before else "No coordinator ran yet."
+        self._pane.nothing = "There was no run before." if before else _NONE
         self._pane.append(log_entries(lines))
 
     def on_event_log_row_chosen(self, event: EventLog.RowChosen) -> None:

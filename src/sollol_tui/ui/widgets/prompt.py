@@ -51,6 +51,8 @@ class Prompt(MenuArea):
             show=False,
             tooltip="In the empty prompt: what waits, then what was asked before",
         ),
+        Binding("pageup", "cursor_page_up", "What stands above: one page up", show=False),
+        Binding("pagedown", "cursor_page_down", "What stands above: one page down", show=False),
     ]
 
     class Submitted(Message):
