@@ -55,6 +55,20 @@ def test_models_that_cannot_be_loaded(
     assert problem.next
 
 
+def test_a_projector_that_is_refused_is_named_and_not_its_model() -> None:
+    """As llama-server 11434 says it of a file that is none; its other words blame a GGUF."""
+    lines = [
+        "gguf_init_from_file_ptr: failed to read magic",
+        "clip_init: failed to load model '/m/eye': clip_model_loader: failed to load CLIP model",
+        "mtmd_init_from_file: error: Failed to load CLIP model from /m/eye",
+        "srv    load_model: failed to load multimodal model, '/m/eye'",
+        "srv  llama_server: exiting due to model loading error",
+    ]
+    problem = diagnose(1, lines, CONTEXT)
+    assert (problem.cause, problem.subject) == (Cause.MODEL_REFUSED, "/m/eye")
+    assert problem.evidence[0].endswith("failed to load multimodal model, '/m/eye'")
+
+
 @pytest.mark.parametrize(
     ("title", "subject", "evidence"),
     [

@@ -34,12 +34,20 @@ def test_a_command_line_tells_all_that_a_restart_must_keep() -> None:
         2,
         ("--lora", "/m/sha256-def", "-ctk", "q8_0", "-ctv", "q8_0"),
         or_all=True,
+        projector="",
     )
     chosen = order_of_run(Order("big", (ONE, TWO)), URL, ARGV, "big:70b", (ONE, TWO))
     assert not chosen.or_all, "somebody chose these"
     assert over_all(order) == order._replace(
         backends=None, tensor_split=(), gpu_layers=None, or_all=False
     )
+
+
+def test_what_it_sees_with_is_kept_and_nothing_else_taken() -> None:
+    argv = [*ARGV, "--mmproj", "/m/sha256-eye", "--no-mmproj-offload"]
+    assert order_of_run(None, URL, argv, "big", ()).projector == "/m/sha256-eye"
+    assert order_of_run(Order(projector="/x"), URL, ARGV, "big", ()).projector == ""
+    assert order_of_run(Order(projector="/x"), URL, (), "big", ()).projector == "/x"
 
 
 def test_what_it_does_not_tell_is_as_it_was_asked_for() -> None:

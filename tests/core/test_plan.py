@@ -428,6 +428,42 @@ def test_adapters_belong_to_the_model(big: GgufHeader) -> None:
     assert "-m /m --lora /lora/1 --lora /lora/2 --alias a_b" in words
 
 
+def test_what_it_sees_with_is_loaded_on_the_coordinators_machine_and_counted(
+    big: GgufHeader,
+) -> None:
+    """A backend would hold it otherwise, and nothing tells beforehand which one."""
+    model = PlanModel("a", "/m", big, (), "/mmproj", GIB)
+    blind = plan(model._replace(projector="", projector_bytes=0), [], None, PlanOptions())
+    made = plan(model, [], None, PlanOptions())
+    assert "-m /m --mmproj /mmproj --no-mmproj-offload --alias a" in " ".join(made.argv)
+    assert made.host.weights_bytes == blind.host.weights_bytes + GIB
+    assert made.projector == "/mmproj"
+    assert "it sees pictures: its projector (1.0 GiB) is loaded on this machine" in made.notes
+    backends = backends_of([24 * GIB])
+    need = plan(model, backends, None, PlanOptions()).host.bytes
+    for free, fits in ((need, True), (need - 1, False)):
+        host = HostMemory(64 * GIB, free)
+        assert plan(model, backends, host, PlanOptions()).fits is fits
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (CURRENT, ""),
+        (CURRENT | {"--mmproj"}, "--mmproj /mmproj"),
+        (CURRENT | {"--mmproj", "--no-mmproj-offload"}, "--mmproj /mmproj --no-mmproj-offload"),
+    ],
+)
+def test_an_older_server_is_given_only_what_it_knows_to_see_with(
+    big: GgufHeader, flags: Flags, words: str
+) -> None:
+    model = PlanModel("a", "/m", big, (), "/mmproj", GIB)
+    made = plan(model, [], HostMemory(64 * GIB, 60 * GIB), PlanOptions(), flags=flags)
+    assert f"-m /m {words} --alias a".replace("  ", " ") in " ".join(made.argv)
+    assert bool(made.projector) is bool(words)
+    assert any("pictures" in note for note in made.notes) is bool(words)
+
+
 def test_slots_have_the_whole_context_each(big: GgufHeader) -> None:
     made = plan_of(big, [24 * GIB], PlanOptions(context_tokens=4096, slots=3))
     assert (following(made, "-c"), following(made, "-np")) == ("12288", "3")

@@ -25,6 +25,8 @@ HELP = """\
 --port PORT                             port to listen (default: 8080)
 -a,    --alias STRING                   set alias for model name
 -np,   --parallel N                     number of server slots (default: -1)
+-mm,   --mmproj FILE                    path to a multimodal projector file
+--no-mmproj-offload                     keep it on the host
 --metrics                               enable prometheus compatible metrics endpoint
 """
 CODE = """\

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import os
 import signal
 import socket
@@ -55,7 +56,7 @@ from tests.engine.fake_llama_server import goes, install
 from tests.engine.lives import Life
 from tests.engine.place import HOST, Place, life, served
 from tests.engine.support import until
-from tests.engines.store import make_store
+from tests.engines.store import make_store, manifest_path, write_blob
 
 SLOW = "more = ['--load-s', '600']"
 CRASH = "print('something broke', flush=True); sys.exit(7)"
@@ -183,6 +184,22 @@ async def test_a_first_start_that_fails_is_not_tried_again(place: Place) -> None
         goes(place.program, "")
         lived.engine.retry_coordinator()
         await lived.until_ready()
+
+
+async def test_a_model_whose_projector_is_refused_runs_without_it(place: Place) -> None:
+    """It cannot see then, and answers; what was refused is told."""
+    eye = place.directory / "eye.gguf"
+    eye.write_bytes(b"no projector")
+    refused = f"srv    load_model: failed to load multimodal model, '{eye}'"
+    goes(place.program, f"if '--mmproj' in words: print({refused!r}, flush=True); sys.exit(1)")
+    async with life(place) as lived:
+        await lived.engine.start_coordinator(place.order._replace(projector=str(eye)))
+        ready = await lived.until_ready()
+        assert ready.plan is not None
+        assert "--mmproj" not in ready.plan.argv
+        told = [p for s in lived.states for p in s.problems]
+        assert (told[0].cause, told[0].subject) == (Cause.MODEL_REFUSED, str(eye))
+        assert lived.phases.count("probing") == 2
 
 
 async def test_a_program_that_is_none_is_told(place: Place) -> None:
@@ -630,6 +647,24 @@ async def test_the_file_that_the_settings_name_runs_under_the_name_that_means_it
         planned = await lived.engine.plan_coordinator(Order("big:7b"))
         assert planned.plan is not None
         assert (planned.plan.model, planned.plan.path) == ("big:7b", str(blob))
+
+
+async def test_what_a_model_of_ollama_sees_with_goes_with_it(place: Place, tmp_path: Path) -> None:
+    store = make_store(tmp_path / "store", {"eyes:7b": place.model})
+    path = store / "manifests" / manifest_path("eyes:7b")
+    manifest = json.loads(path.read_text())
+    layer = write_blob(store, b"an eye")
+    manifest["layers"].append({"mediaType": "application/vnd.ollama.image.projector", **layer})
+    path.write_text(json.dumps(manifest))
+    eye = str(store / "blobs" / str(layer["digest"]).replace(":", "-"))
+    async with life(place, ollama_models=str(store)) as lived:
+        planned = await lived.engine.plan_coordinator(Order("eyes:7b"))
+        assert planned.plan is not None
+        assert planned.plan.projector == eye
+        assert " ".join(("--mmproj", eye, "--no-mmproj-offload")) in " ".join(planned.plan.argv)
+        blind = await lived.engine.plan_coordinator(Order("eyes:7b", projector=""))
+        assert blind.plan is not None
+        assert "--mmproj" not in blind.plan.argv
 
 
 async def test_an_answer_that_is_cut_goes_on_when_its_coordinator_is_back(place: Place) -> None:

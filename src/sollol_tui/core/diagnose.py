@@ -127,6 +127,12 @@ _RULES = (
         r"Cannot allocate memory",
     ),
     _rule(
+        Cause.MODEL_REFUSED,
+        "{path}",
+        f"It is what the model sees with, and was not made for this llama.cpp: {_ELSEWHERE}",
+        r"failed to load multimodal model, '(?P<path>[^']*)'",
+    ),
+    _rule(
         Cause.MODEL_NOT_FOUND,
         "{path}",
         "Look at the path, or pull the model.",

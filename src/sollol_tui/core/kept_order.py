@@ -16,6 +16,7 @@ _CONTEXT = ("-c", "--ctx-size")
 _SLOTS = ("-np", "--parallel")
 _SPLIT = ("-ts", "--tensor-split")
 _LAYERS = ("-ngl", "--gpu-layers", "--n-gpu-layers")
+_PROJECTOR = ("-mm", "--mmproj")
 _ALSO = (  # what a plan does not decide, with its value
     *("-ctk", "--cache-type-k", "-ctv", "--cache-type-v"),
     *("-fa", "--flash-attn", "-t", "--threads", "--lora"),
@@ -58,6 +59,7 @@ def order_of_run(
         strict=False,
         extra=_also(argv),
         or_all=asked.backends is None,
+        projector=_word(said, _PROJECTOR) if argv else asked.projector,
     )
 
 
@@ -77,13 +79,17 @@ def _said(argv: Sequence[str]) -> Mapping[str, str]:
     return {word: argv[i + 1] for i, word in enumerate(argv[:-1]) if word.startswith("-")}
 
 
+def _word(said: Mapping[str, str], flags: Sequence[str]) -> str:
+    return next((said[flag] for flag in flags if flag in said), "")
+
+
 def _whole(said: Mapping[str, str], flags: Sequence[str]) -> int | None:
-    text = next((said[flag] for flag in flags if flag in said), "")
+    text = _word(said, flags)
     return int(text) if text.isascii() and text.isdigit() else None
 
 
 def _shares(said: Mapping[str, str]) -> tuple[float, ...]:
-    text = next((said[flag] for flag in _SPLIT if flag in said), "")
+    text = _word(said, _SPLIT)
     try:
         return tuple(float(part) for part in text.split(",")) if text else ()
     except ValueError:

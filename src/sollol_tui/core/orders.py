@@ -31,6 +31,7 @@ class Order(NamedTuple):
     slots: int | None = None  # None: as the settings say
     extra: tuple[str, ...] = ()  # more words for the command line
     or_all: bool = False  # where the named backends do not suffice, all that are free will do
+    projector: str | None = None  # what it sees pictures with; None: the model's own; empty: none
 
 
 class Planned(NamedTuple):

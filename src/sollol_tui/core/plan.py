@@ -72,6 +72,7 @@ def plan(
     `flags` are the flags of the server's `--help` (None: a current server), `local` its own GPUs,
     which llama.cpp puts behind the RPC devices. `host` None: nothing is said of the host's memory.
     """
+    model = model if known(flags, "--mmproj") else model._replace(projector="", projector_bytes=0)
     question = Question(model, host, options, tuple(local))
     usable, problems = _of_one_protocol(backends, options.protocol)
     used, placed, fits = _chosen(question, usable)
@@ -82,6 +83,7 @@ def plan(
         for i, (p, part) in enumerate(zip(places, placed.parts, strict=True))
     )
     home = _host_device(placed.host, host, limits.host_fits(placed.host))
+    home = home._replace(weights_bytes=home.weights_bytes + model.projector_bytes)
     devices, home = _sharing(devices, home, options.reserve_bytes)
     fits = fits and home.fits and all(d.fits for d in devices)
     problems += memory_problems(question, usable, devices, home)
@@ -103,6 +105,7 @@ def plan(
         gpu_layers=placed.layout.gpu_layers,
         backends=tuple(b.address for b in used),
         layer_kv_bytes=tuple(need_for(question).kv),
+        projector=model.projector,
     )
 
 
@@ -261,6 +264,7 @@ def _command(
         gpu_layers=layout.gpu_layers if said and placed.parts else None,
         tensor_split=layout.weights if layout.written and len(layout.weights) > 1 else (),
         adapters=question.model.adapters,
+        projector=question.model.projector,
         fit_target_mib=options.reserve_bytes // MIB,
         cache_ram_mib=_cache_ram_mib(home),
         threads=options.threads,

@@ -30,6 +30,8 @@ class PlanModel(NamedTuple):
     path: str
     header: GgufHeader
     adapters: tuple[str, ...] = ()  # LoRA files that belong to it
+    projector: str = ""  # the file that it sees pictures with
+    projector_bytes: int = 0
 
 
 class HostMemory(NamedTuple):
@@ -93,6 +95,7 @@ class CoordinatorPlan(NamedTuple):
     backends: tuple[BackendAddress, ...]  # those that it uses, in their order
     left_out: tuple[BackendAddress, ...] = ()  # free ones that it does without
     layer_kv_bytes: tuple[int, ...] = ()  # what each layer's context takes: not all take the same
+    projector: str = ""  # the file that it sees pictures with, loaded on this machine
 
     @property
     def startable(self) -> bool:

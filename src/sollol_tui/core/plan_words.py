@@ -20,7 +20,8 @@ def need_for(question: Question, context_tokens: int | None = None) -> Need:
 
 
 def limits_for(question: Question, places: tuple[Place, ...]) -> Limits:
-    free = question.host.free_bytes if question.host else None
+    held = question.model.projector_bytes
+    free = max(question.host.free_bytes - held, 0) if question.host else None
     return Limits(places, question.options.reserve_bytes, free)
 
 
@@ -101,6 +102,9 @@ def notes_of(
     trained = header.trained_context_tokens
     if trained and options.context_tokens > trained:
         notes.append(f"the model was trained for {trained} tokens of context")
+    if question.model.projector:
+        held = size(question.model.projector_bytes)
+        notes.append(f"it sees pictures: its projector ({held}) is loaded on this machine")
     if header.embeds:
         notes.append("this model makes embeddings, it does not answer")
     return tuple(notes)

@@ -42,6 +42,7 @@ class Command(NamedTuple):
     gpu_layers: int | None = None  # None: the server decides
     tensor_split: tuple[float, ...] = ()
     adapters: tuple[str, ...] = ()
+    projector: str = ""
     fit_target_mib: int = FIT_TARGET_MIB
     cache_ram_mib: int = CACHE_RAM_MIB
     threads: int | None = None
@@ -80,6 +81,9 @@ def argv(command: Command, flags: Flags | None) -> tuple[str, ...]:
         words += ["--rpc", ",".join(command.backends)]
     words += ["-m", command.model_path]
     words += [word for path in command.adapters for word in ("--lora", path)]
+    if command.projector:  # a projector would go to the first device, which is a backend's
+        words += ["--mmproj", command.projector]
+        words += _first(flags, (["--no-mmproj-offload"],))
     words += ["--alias", command.alias.replace(",", "_")]
     words += ["--host", command.host, "--port", str(command.port)]
     words += ["-c", str(command.context_tokens * command.slots), "-np", str(command.slots)]

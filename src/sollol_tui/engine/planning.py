@@ -88,9 +88,8 @@ class Planner:
             if report.status is BackendStatus.IDLE
         ]
         order = for_those_left(order, len(free))
-        adapters = () if "--lora" in order.extra else model.adapters
         made = plan(
-            PlanModel(order.alias or model.name, model.path, model.header, adapters),
+            await asyncio.to_thread(_plan_model, order, model),
             free,
             await asyncio.to_thread(_host_memory),
             self._options(order, model),
@@ -191,6 +190,17 @@ def _left_out(
     """The free backends that a plan does without: nothing fits there, or others were named."""
     idle = (b.address for b in known if b.status is BackendStatus.IDLE)
     return tuple(a for a in dict.fromkeys((*(b.address for b in free), *idle)) if a not in used)
+
+
+def _plan_model(order: Order, model: ModelFile) -> PlanModel:
+    adapters = () if "--lora" in order.extra else model.adapters
+    projector = model.projector if order.projector is None else order.projector
+    try:
+        held = os.path.getsize(projector) if projector else 0
+    except OSError:  # without it the model still answers
+        projector, held = "", 0
+    name = order.alias or model.name
+    return PlanModel(name, model.path, model.header, adapters, projector, held)
 
 
 def _changed_ns(program: Path) -> int:

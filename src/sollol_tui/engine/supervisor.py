@@ -39,6 +39,7 @@ class _End(NamedTuple):
     problems: tuple[Problem, ...]
     served: bool = False
     launch: Launch | None = None
+    projector: str = ""  # that it was started with
 
 
 class Supervisor:
@@ -173,6 +174,11 @@ class Supervisor:
             end = await self._run(order)
             served = served or end.served
             problems = await self._bury(end)
+            if _is_blinding(problems[0], end.projector):
+                order = order._replace(projector="")  # what it sees with is refused: so without
+                self._steps.to(Phase.FAILED, problems=problems, retry_at_s=self._store.now_s())
+                self._steps.to(Phase.PROBING)
+                continue
             if not tries_again(problems[0].cause, served=served, ran=end.launch is not None):
                 self._steps.to(Phase.FAILED, problems=problems)
                 self._let_go()
@@ -208,7 +214,8 @@ class Supervisor:
         context = _context(self.url, plan.argv, plan.model, plan.backends)
         launch = self._launch(context, plan.model_bytes)
         self._steps.to(Phase.CONNECTING, plan=plan)
-        return await self._watch(launch, plan.backends, plan.layer_kv_bytes, started_s)
+        end = await self._watch(launch, plan.backends, plan.layer_kv_bytes, started_s)
+        return end._replace(projector=plan.projector)
 
     async def _watch(
         self,
@@ -309,6 +316,11 @@ class Supervisor:
         self.process.confirm()
         if facts.phase is not Phase.READY:  # that is for its port to say
             self._steps.to(facts.phase, progress=facts.progress)
+
+
+def _is_blinding(problem: Problem, projector: str) -> bool:
+    """Whether a model was refused for the file that it sees pictures with."""
+    return bool(projector) and (problem.cause, problem.subject) == (Cause.MODEL_REFUSED, projector)
 
 
 def _order_of(record: RunRecord, url: CoordinatorUrl) -> Order:

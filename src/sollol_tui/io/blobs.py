@@ -44,7 +44,7 @@ class ModelFile(NamedTuple):
     bytes: int  # all its parts
     header: GgufHeader
     adapters: tuple[str, ...] = ()  # LoRA files that belong to it
-    projector: str = ""  # for images; not loaded for text
+    projector: str = ""  # the file that it sees pictures with
     params: tuple[tuple[str, object], ...] = ()  # Ollama's own options for it
     parts: tuple[str, ...] = ()  # all files of a split model
 
