@@ -182,6 +182,20 @@ async def test_an_entry_is_chosen_by_its_key() -> None:
     assert told == ["8", "7", "2"]
 
 
+@pytest.mark.parametrize("count", [17, 40])
+async def test_a_pane_that_grows_keeps_the_entry_that_is_read(count: int) -> None:
+    """All entries fit then, or the last ones: nobody went to the end for that."""
+    async with on_stage(count, size=(50, 8)) as (log, pilot, app):
+        assert log.go_to(str(count - 2))
+        await pilot.resize_terminal(50, 24)
+        await settle(log, pilot)
+        assert log.cursor_key == str(count - 2)
+        assert f"entry {count - 1}." in shown(app, log)
+        log.append(entries(count, count + 1))
+        await settle(log, pilot)
+        assert log.cursor_key == str(count - 2)
+
+
 async def test_copied_text_is_the_entries() -> None:
     async with on_stage(30) as (log, _pilot, app):
         log.text_select_all()

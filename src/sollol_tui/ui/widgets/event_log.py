@@ -173,8 +173,12 @@ class EventLog(CursorPane, inherit_bindings=False):
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         super().watch_scroll_y(old_value, new_value)
-        if not self._is_scrolling and round(old_value) != round(new_value):
-            self._set_following(round(new_value) >= self.max_scroll_y)
+        old, new = round(old_value), round(new_value)
+        if self._is_scrolling or old == new:
+            return
+        is_at_end = new >= self.max_scroll_y
+        if new > old or not is_at_end:  # up to the end: the pane has grown, nobody went there
+            self._set_following(is_at_end)
 
     def _set_following(self, is_at_end: bool) -> None:
         self.is_following = is_at_end
@@ -223,7 +227,7 @@ class EventLog(CursorPane, inherit_bindings=False):
         if not isinstance(key, LogKey):
             return self._looks.strip(((" ", ""), *(key if isinstance(key, tuple) else ())), cells)
         mark = (CURSOR, "accent") if key.has_cursor else (" ", "")
-        ground = "cursor" if key.has_cursor else "row"
+        ground = "cursor" if key.has_cursor else ""
         return self._looks.strip((mark, *key.entry.line), cells, ground)
 
     def _text(self, y: int, key: Hashable) -> str:
