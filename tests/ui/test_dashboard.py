@@ -287,7 +287,8 @@ async def test_under_a_dialog_the_speed_goes_on() -> None:
         request = FULL.requests[0]
         for tokens in (0, 30, 60):
             engine.now_s += 1.0
-            engine.show(FULL._replace(requests=(request._replace(tokens=tokens),)))
+            moved = request._replace(tokens=tokens, last_token_at_s=engine.now_s)
+            engine.show(FULL._replace(requests=(moved,)))
             await pilot.pause()
             app._tick()
         await until_shown(pilot, "30.0 t/s", "Esc closes")
