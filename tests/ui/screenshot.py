@@ -16,8 +16,14 @@ from sollol_tui.verbs.demo import start_cluster
 
 PICTURE = Path(__file__).parents[2] / ".readme" / "screen.svg"
 SIZE = (140, 42)
-QUESTION = "How does one model run on several machines?"
-ENOUGH_TOKENS = 260
+WHOLE = 1  # token, and then all others
+QUESTIONS = (("Hello", WHOLE), ("How does one model run on several machines?", 110))
+"""What is asked, and how many tokens of the answer are waited for."""
+
+
+def written(engine: Engine) -> int:
+    """The tokens of the answers that are being written."""
+    return sum(request.tokens for request in engine.store.snapshot.requests)
 
 
 async def take() -> str:
@@ -30,11 +36,14 @@ async def take() -> str:
             while not engine.store.snapshot.looked:
                 await pilot.pause(0.05)
             await pilot.press("6")
-            for letter in QUESTION:
-                await pilot.press("space" if letter == " " else letter)
-            await pilot.press("enter")
-            while sum(r.tokens for r in engine.store.snapshot.requests) < ENOUGH_TOKENS:
-                await pilot.pause(0.05)
+            for question, enough in QUESTIONS:
+                for letter in question:
+                    await pilot.press("space" if letter == " " else letter)
+                await pilot.press("enter")
+                while written(engine) < enough:
+                    await pilot.pause(0.05)
+                while enough == WHOLE and engine.store.snapshot.requests:
+                    await pilot.pause(0.05)
             svg = app.export_screenshot(title="sollol-tui demo")
         return re.sub(r"terminal-\d+-", "terminal-", svg)
     finally:

@@ -62,6 +62,8 @@ def test_a_signal_ends_the_program_with_its_code_and_restores_the_terminal(
     terminal.child.send_signal(number)
     assert terminal.wait_exit() == code
     assert_restored(terminal)
+    after = terminal.output[terminal.output.rindex(LEAVE_ALTERNATE_SCREEN) :]
+    assert (b"ended by SIGTERM" in after) is (number is signal.SIGTERM)
 
 
 def test_the_quit_key_ends_the_program_well_and_restores_the_terminal(screens: Screens) -> None:

@@ -77,8 +77,13 @@ class BaseApp(App[None]):
         for number in SIGNALS:
             with contextlib.suppress(NotImplementedError):  # Windows has no such handlers
                 asyncio.get_running_loop().add_signal_handler(
-                    number, partial(self.exit, return_code=SIGNAL_EXIT + number)
+                    number, partial(self._ended_by, number)
                 )
+
+    def _ended_by(self, number: signal.Signals) -> None:
+        """Leave in order. After SIGHUP there is no terminal that could be told."""
+        said = Text(f"sollol-tui: ended by {number.name}") if number is signal.SIGTERM else None
+        self.exit(return_code=SIGNAL_EXIT + number, message=said)
 
     def _fatal_error(self) -> None:
         """Textual prints local variables here; a person gets one sentence and a file instead."""
