@@ -160,7 +160,7 @@ async def test_a_streamed_answer_is_shown_and_its_code_is_coloured_when_it_close
         for piece in pieces("Because:\n\n```py\nreturn 1\n```\n", 3):
             answer.append(piece)
         await until_shown(pilot, "▌ why?", "llama3.2:3b via gpu-rig", "Because:", "return 1")
-        keyword = transcript.get_component_styles("transcript--keyword").color.rich_color
+        keyword = transcript._looks.style("code keyword").color
 
         def is_coloured() -> bool:
             strips = [transcript.render_line(y) for y in range(transcript.size.height)]
@@ -193,6 +193,28 @@ def _read_from_the_middle(transcript: Transcript) -> MessageHandle:
     transcript.flush()
     transcript.action_move(-30)
     return answer
+
+
+async def test_more_room_pulls_no_reader_to_the_end() -> None:
+    """A pane that grows to its end, zoomed, shows what is read and the end: nobody went there."""
+    transcript = Transcript()
+    app = Host(transcript)
+    async with app.run_test(size=(60, 10)) as pilot:
+        answer = transcript.add_message("assistant", HEADER)
+        answer.append(LINES)
+        transcript.flush()
+        transcript.action_move(-6)
+        await pilot.resize_terminal(60, 30)
+        await until_shown(pilot, "line 99")
+        assert not transcript.follows
+        top = _text_shown(app)[0]
+        answer.append("\n\nmore" * 5)
+        transcript.flush()
+        await pilot.pause()
+        assert _text_shown(app)[0] == top
+        assert transcript.unseen == 10
+        transcript.follow()
+        await until_shown(pilot, "more")
 
 
 async def test_scrolling_up_holds_the_view_and_counts_what_comes() -> None:

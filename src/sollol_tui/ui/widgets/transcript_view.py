@@ -17,9 +17,10 @@ from textual.selection import Selection
 from textual.strip import Strip
 from textual.timer import Timer
 
+from sollol_tui.ui.palette import MESSAGES
 from sollol_tui.ui.text import Line, plain
 from sollol_tui.ui.widgets.pane import Pane, until_next
-from sollol_tui.ui.widgets.transcript_looks import TRANSCRIPT_CLASSES, TranscriptLooks
+from sollol_tui.ui.widgets.transcript_looks import TranscriptLooks
 from sollol_tui.ui.widgets.transcript_model import History, Message, Place
 
 GRID_S = 0.125
@@ -50,8 +51,6 @@ _Anchor = tuple[int, Place, int]
 class HistoryPane(Pane):
     """A `History` on the screen. The end is followed until the reader scrolls away from it."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = TRANSCRIPT_CLASSES
-
     moves: var[int] = var(0, init=False)
     """Counts up when lines change, or the reader goes to or leaves the end. Watched, not told by a
     message: what is painted on its account shares the frame."""
@@ -64,7 +63,7 @@ class HistoryPane(Pane):
         classes: str | None = None,
     ) -> None:
         super().__init__(ascii_only=ascii_only, id=id, classes=classes)
-        self._looks = TranscriptLooks(self, ascii_only=ascii_only)
+        self._looks = TranscriptLooks(self, MESSAGES, ascii_only=ascii_only)
         self.history = History()
         self.follows = True
         self._seen = 0  # lines there were when the reader left the end
@@ -221,13 +220,16 @@ class HistoryPane(Pane):
         self._is_holding = False
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
-        if round(old_value) != round(new_value):
+        old, new = round(old_value), round(new_value)
+        if old != new:
             self.refresh(self.size.region)
         if self._is_holding:
             self._bar_moved()
             return
         self._paint_bar()
-        self.set_following(round(new_value) >= self.max_scroll_y)
+        is_at_end = new >= self.max_scroll_y
+        if new >= old or not is_at_end:  # up to the end: there is more room, nobody went there
+            self.set_following(is_at_end)
 
     def set_following(self, follows: bool) -> None:
         """Follow the end, or stay where the reader is; scrolls nothing."""
