@@ -34,7 +34,7 @@ from sollol_tui.ui.widgets.table_model import (
 
 Rows: TypeAlias = Sequence[Row] | Callable[[], Sequence[Row]]
 ORDER_S = 1.0  # a sorted table takes a new order on this grid
-STAY_S = 15.0  # so long a column stays that has nothing to tell any more: none should dance
+STAY_S = 10.0  # so long a column stays that has nothing to tell any more: none should dance
 
 
 class LiveTable(CursorPane):
@@ -279,10 +279,10 @@ class LiveTable(CursorPane):
             return super()._paint_titles(key, cells)
         line = title_spans(key, self._model.columns)
         if not key.plan.dropped:
-            return self._looks.strip(line, cells, "titles")
+            return self._looks.strip(line, cells)
         more = f" +{key.plan.dropped}"
-        start = self._looks.strip(line, cells - len(more), "titles")
-        return Strip.join([start, self._looks.strip(((more, "muted"),), len(more), "titles")])
+        start = self._looks.strip(line, cells - len(more))
+        return Strip.join([start, self._looks.strip(((more, "muted"),), len(more))])
 
     def _text(self, y: int, key: Hashable) -> str:
         """Copied text has no cursor in it."""
@@ -291,4 +291,4 @@ class LiveTable(CursorPane):
 
 
 def _ground(key: Hashable) -> str:
-    return "cursor" if isinstance(key, (RowLine, NoteLine)) and key.has_cursor else "row"
+    return "cursor" if isinstance(key, (RowLine, NoteLine)) and key.has_cursor else ""

@@ -23,8 +23,8 @@ from textual.scroll_view import ScrollView
 from textual.selection import Selection
 from textual.strip import Strip
 
-from sollol_tui.ui.text import STYLES, Line, clean
-from sollol_tui.ui.widgets.looks import CLASSES, Looks
+from sollol_tui.ui.text import Line, clean
+from sollol_tui.ui.widgets.looks import Looks
 from sollol_tui.ui.widgets.still import Still
 
 GRID_S = 0.25
@@ -65,7 +65,6 @@ class Pane(Still, ScrollView, can_focus=True, inherit_bindings=False):
     """
 
     TITLES: ClassVar[int] = 0  # lines at the top that do not scroll
-    COMPONENT_CLASSES: ClassVar[set[str]] = CLASSES
     BINDINGS: ClassVar[list[BindingType]] = moves()
 
     def __init__(
@@ -105,7 +104,7 @@ class Pane(Still, ScrollView, can_focus=True, inherit_bindings=False):
         return None
 
     def _paint_titles(self, key: Hashable, cells: int) -> Strip:
-        return self._looks.strip((), cells, "titles")
+        return self._looks.strip((), cells)
 
     def _fit_width(self) -> None:
         """Make what depends on the width, if the width is another one."""
@@ -146,12 +145,10 @@ class Pane(Still, ScrollView, can_focus=True, inherit_bindings=False):
     def _content(self, line: Line) -> Content | None:
         if not line:
             return None
-        parts = []
-        for text, names in line:
-            classes = [f"pane--{name}" for name in names.split() if name in STYLES]
-            style = self.get_visual_style(*classes, partial=True) if classes else ""
-            parts.append((self._looks.letters(text), style))
-        return Content.assemble(*parts)
+        looks = self._looks
+        return Content.assemble(
+            *((looks.letters(text), looks.visual_style(n) if n else "") for text, n in line)
+        )
 
     # When lines are painted
 
@@ -191,7 +188,8 @@ class Pane(Still, ScrollView, can_focus=True, inherit_bindings=False):
 
     def notify_style_update(self) -> None:
         super().notify_style_update()
-        self._looks.forget()
+        if self._looks.forget():
+            self.refresh()
         self._strips.clear()
         self._shown_titles = ((), ())
         self._refresh_titles()

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 from textual import events
 from textual.message import Message
 from textual.strip import Strip
 
 from sollol_tui.ui.text import Line, Span, line_width
-from sollol_tui.ui.widgets.looks import CLASSES, Looks
+from sollol_tui.ui.widgets.looks import Looks
 from sollol_tui.ui.widgets.still import Still
 
 
@@ -60,7 +60,6 @@ class OneLine(Still):
     """Segments from the left and from the right on one line."""
 
     ALLOW_SELECT = False
-    COMPONENT_CLASSES: ClassVar[set[str]] = CLASSES
 
     class Pressed(Message):
         """A segment that has an id was clicked."""
@@ -103,7 +102,8 @@ class OneLine(Still):
 
     def notify_style_update(self) -> None:
         super().notify_style_update()
-        self._looks.forget()
+        if self._looks.forget():
+            self.refresh()
         self._forget()
 
     def _placed_in(self, cells: int) -> Placed:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Hashable, Sequence
-from typing import ClassVar
 
 from textual.geometry import Offset, Region, Size
 from textual.reactive import var
