@@ -247,7 +247,7 @@ async def test_the_disk_takes_what_came_meanwhile_in_one_and_has_all_at_the_end(
 @pytest.mark.parametrize(
     ("spoil", "sentence"),
     [
-        (lambda o: o.prompts.unlink(), "No such file or directory"),
+        (lambda o: o.prompts.unlink(), "there is no such file"),
         (lambda o: o.prompts.write_text("[]"), "holds no prompt that can be asked"),
         (lambda o: o.out.mkdir(), "Is a directory"),
         (lambda o: o.out.write_text("dear diary\n"), "name another file"),
