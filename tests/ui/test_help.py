@@ -5,7 +5,7 @@ from __future__ import annotations
 from sollol_tui.core.state import ClusterSnapshot
 from sollol_tui.ui.app import SollolApp
 from sollol_tui.ui.live_keys import live_keys
-from sollol_tui.ui.overview import status_lines
+from sollol_tui.ui.overview import status_lines, status_page
 from sollol_tui.ui.screens.help import help_lines
 from sollol_tui.ui.text import line_width, plain
 from tests.ui.clusters import BROKEN, EMPTY, FULL, NOW_S
@@ -117,6 +117,12 @@ def test_status_of_a_cluster_that_is_well_says_so() -> None:
 
 def test_status_says_that_a_missing_redis_hurts_nothing_else() -> None:
     assert "nothing else needs it" in told(EMPTY)
+
+
+def test_status_says_everything_in_the_width_it_has() -> None:
+    lines = [plain(line) for line in status_page(BROKEN, NOW_S)(44)]
+    assert max(map(len, lines)) <= 44
+    assert " ".join(" ".join(lines).split()) == " ".join(told(BROKEN).split())
 
 
 def test_status_before_the_first_look_claims_nothing() -> None:

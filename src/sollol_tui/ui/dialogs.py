@@ -122,9 +122,9 @@ def show_help(app: SollolApp) -> None:
 
 def show_status(app: SollolApp) -> None:
     """What is wrong, with its cause, and what is well."""
-    from sollol_tui.ui.overview import status_lines
+    from sollol_tui.ui.overview import status_page
 
-    describe = partial(status_lines, ascii_only=app.engine.settings.ascii)
+    describe = partial(status_page, ascii_only=app.engine.settings.ascii)
     show_detail(app, "Status", describe)
 
 

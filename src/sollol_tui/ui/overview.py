@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from sollol_tui.core import units
@@ -25,7 +25,10 @@ from sollol_tui.ui.panes.marks import (
     coordinator_mark,
     node_mark,
 )
-from sollol_tui.ui.text import Line, Span, clean, fit, width
+from sollol_tui.ui.text import Line, Span, clean, fit, width, wrap_line
+
+_CAUSE, _NEXT = "    cause  ", "    next   "
+_INDENT = len(_CAUSE)
 
 
 class Finding(NamedTuple):
@@ -55,6 +58,14 @@ def status_lines(
             state, style = finding.state
             lines.append(((fit(state, cells), style), (f"  {finding.name}", "")))
     return tuple(lines)
+
+
+def status_page(
+    snapshot: ClusterSnapshot, now_s: float, *, ascii_only: bool = False
+) -> Callable[[int], list[Line]]:
+    """The same, in lines that are no wider than so many cells."""
+    lines = status_lines(snapshot, now_s, ascii_only=ascii_only)
+    return lambda cells: [part for line in lines for part in wrap_line(line, cells, _INDENT)]
 
 
 def findings(
@@ -124,9 +135,9 @@ def _headline(snapshot: ClusterSnapshot, wrong: int, total: int) -> Line:
 def _wrong(finding: Finding) -> Iterable[Line]:
     yield (finding.state, (f"  {finding.name}", "bold"))
     if finding.why:
-        yield (("    cause  ", "muted"), (finding.why, ""))
+        yield ((_CAUSE, "muted"), (finding.why, ""))
     if finding.step:
-        yield (("    next   ", "muted"), (finding.step, ""))
+        yield ((_NEXT, "muted"), (finding.step, ""))
 
 
 def _why(fault: Fault | None, seen_at_s: float | None, now_s: float) -> str:
