@@ -292,3 +292,12 @@ async def test_under_a_dialog_the_speed_goes_on() -> None:
             await pilot.pause()
             app._tick()
         await until_shown(pilot, "30.0 t/s", "Esc closes")
+
+
+async def test_a_bug_that_ended_the_engine_stays_in_the_events_when_its_toast_is_gone() -> None:
+    engine = StillEngine(FULL)
+    engine.failure = RuntimeError("the engine broke")
+    app = SollolApp(engine)
+    async with app.run_test(size=(120, 40), notifications=False) as pilot:
+        await until_shown(pilot, "A bug stopped the engine: RuntimeError('the engine broke')")
+        assert "first entry" in shown(app)

@@ -143,6 +143,7 @@ class SollolApp(BaseApp):
     def tell_bug(self, what: str, error: BaseException) -> str:
         sentence = super().tell_bug(what, error)
         self.engine.store.log("error", "app", "", sentence)
+        self.post_message(SnapshotChanged(self.engine.store.snapshot))  # also when the engine ended
         return sentence
 
     # Commands
