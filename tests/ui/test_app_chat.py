@@ -142,3 +142,13 @@ async def test_an_unknown_slash_command_comes_back_in_the_command_line() -> None
     async with running(app) as pilot:
         await pilot.press(*"/mdel", "enter")
         await until_shown(pilot, "There is no command “mdel”. Did you mean “model”?")
+
+
+async def test_a_question_without_a_model_asks_for_one_and_stays_written() -> None:
+    app = SollolApp(StillEngine(EMPTY))
+    async with running(app) as pilot:
+        await pilot.press(*"hi", "enter")
+        await until_shown(pilot, "Which model answers?")
+        chat = app.dashboard.panes.chat
+        assert chat is not None
+        assert chat.prompt.text == "hi"

@@ -197,7 +197,7 @@ class DashboardScreen(SteadyScreen[None]):
         event.stop()
         self.post_message(CommandGiven("detail"))
 
-    def on_chat_panel_model_wanted(self, event: Message) -> None:
+    def on_asking_model_wanted(self, event: Message) -> None:
         event.stop()
         self.post_message(CommandGiven("model"))
 
