@@ -16,6 +16,7 @@ from sollol_tui.ui.widgets.table_lines import (
     RowLine,
     TitlesLine,
     changed_columns,
+    note_line,
     note_spans,
     row_line,
     row_spans,
@@ -207,9 +208,7 @@ class LiveTable(CursorPane):
         return self._model.order[at]
 
     def _item_lines(self, at: int) -> range:
-        first = self._model.first_lines[at]
-        has_note = first + 1 < len(self._model.lines) and self._model.lines[first + 1][1]
-        return range(first, first + 1 + has_note)
+        return self._model.lines_of(at)
 
     def _item_at(self, line: int) -> int | None:
         if line >= len(self._model.lines):
@@ -250,16 +249,13 @@ class LiveTable(CursorPane):
             return ()
         if not is_note:
             return row_line(row, self._plan, has_cursor, self._now_s)
-        places = self._plan.places
-        note = row.note(self._now_s) if callable(row.note) else row.note
-        return NoteLine(note or (), places[1].x if len(places) > 1 else 1, has_cursor)
+        return note_line(row, self._plan, has_cursor, self._now_s)
 
     def _region(self, y: int, shown: Hashable, key: Hashable) -> Region:
-        if isinstance(shown, RowLine) and isinstance(key, RowLine):
-            columns = changed_columns(shown, key)
-            if columns is not None:
-                return Region(columns[0], y, columns[1] - columns[0], 1)
-        return super()._region(y, shown, key)
+        columns = changed_columns(shown, key)
+        if columns is None:
+            return super()._region(y, shown, key)
+        return Region(columns[0], y, columns[1] - columns[0], 1)
 
     def _paint(self, key: Hashable, cells: int) -> Strip:
         if isinstance(key, RowLine):

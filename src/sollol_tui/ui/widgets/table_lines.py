@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
 from sollol_tui.ui.text import Line, Span, fit
@@ -46,9 +46,15 @@ def row_line(row: Row, plan: Plan, has_cursor: bool, now_s: float) -> RowLine:
     return RowLine(tuple(cells), plan, has_cursor)
 
 
-def changed_columns(shown: RowLine, now: RowLine) -> tuple[int, int] | None:
-    """From where to where a line differs; None for all of it."""
-    if shown[1:] != now[1:]:
+def note_line(row: Row, plan: Plan, has_cursor: bool, now_s: float) -> NoteLine:
+    """The line below a row, as it is now."""
+    note = row.note(now_s) if callable(row.note) else row.note
+    return NoteLine(note or (), plan.places[1].x if len(plan.places) > 1 else 1, has_cursor)
+
+
+def changed_columns(shown: Hashable, now: Hashable) -> tuple[int, int] | None:
+    """From where to where a row's line differs; None for all of it."""
+    if not isinstance(shown, RowLine) or not isinstance(now, RowLine) or shown[1:] != now[1:]:
         return None
     trios = zip(now.plan.places, shown.cells, now.cells, strict=True)
     places = [place for place, old, new in trios if old != new]

@@ -254,6 +254,12 @@ class TableModel:
         self.first_lines = [i for i, (_, is_note) in enumerate(lines) if not is_note]
         return True
 
+    def lines_of(self, at: int) -> range:
+        """The lines of the row at a place in the order: its own, and that of its note."""
+        first = self.first_lines[at]
+        has_note = first + 1 < len(self.lines) and self.lines[first + 1][1]
+        return range(first, first + 1 + has_note)
+
     def _is_wanted(self, row: Row) -> bool:
         if not self.words:
             return True
