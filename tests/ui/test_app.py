@@ -200,3 +200,9 @@ async def test_a_start_alone_keeps_no_colours_and_settings_count_more() -> None:
     assert engine._kept.theme == ""
     engine.keep_theme("nord")
     assert SollolApp(engine).theme == "sollol-light"
+
+
+async def test_colours_that_are_not_there_are_said() -> None:
+    app = SollolApp(StillEngine(FULL, Settings(theme="[b]nope")))
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await until_shown(pilot, "No colours are called “[b]nope”")

@@ -82,6 +82,8 @@ class SollolApp(BaseApp):
         gc.enable()
         gc.freeze()
         self.set_interval(TICK_S, self._tick)
+        if (wanted := self.engine.settings.theme) and wanted not in self.available_themes:
+            self.tell(f"No colours are called “{wanted}”; T lists those there are.", refused=True)
         self.run_worker(
             self._follow_engine(),
             name="engine",
