@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
 
 from sollol_tui.core.diagnose import Context, diagnose
 from sollol_tui.core.faults import Fault
 from sollol_tui.core.ids import BackendAddress, CoordinatorUrl, port_of
 from sollol_tui.core.lifecycle import Phase, load_deadline_s
 from sollol_tui.core.llama_log import LogFacts, LogReader
-from sollol_tui.core.post_mortem import with_reports
+from sollol_tui.core.post_mortem import silent_words, with_reports
 from sollol_tui.core.problems import Cause, Problem
 from sollol_tui.core.reports import BackendReport
 from sollol_tui.core.state import ClusterSnapshot
@@ -143,6 +144,15 @@ class Launch:
         exit_code = self.running.exit_code if ended else None
         return diagnose(exit_code, self.log.tail(TAIL_LINES), with_reports(context, reports))
 
+    def explained(
+        self, problem: Problem, reports: Mapping[BackendAddress, BackendReport]
+    ) -> Problem:
+        """The problem, with what its backends say now that it has ended."""
+        if self.is_diagnosed:
+            return self.diagnosis(reports)
+        silent = tuple(line for line in silent_words(reports) if line not in problem.evidence)
+        return problem._replace(evidence=(*problem.evidence, *silent))
+
     def close(self) -> None:
         """Stop watching; the process goes on."""
         self._exit.cancel()
@@ -191,6 +201,22 @@ def backend_lost(addresses: tuple[BackendAddress, ...]) -> Problem:
         ("its connection to the coordinator broke",),
         "Bring it back (`sollol-tui worker` there); until then the others carry the model.",
     )
+
+
+async def until_over(
+    launch: Launch, backends: tuple[BackendAddress, ...], hung: Coroutine[Any, Any, Problem]
+) -> Problem:
+    """Wait until it ends, or `hung` tells that it hangs; returns why."""
+    ends, hangs = asyncio.ensure_future(launch.until_end(backends)), asyncio.ensure_future(hung)
+    try:
+        await asyncio.wait({ends, hangs}, return_when=asyncio.FIRST_COMPLETED)
+        if not launch.running.is_running:  # then it did not hang: how it ended is told at once
+            await asyncio.wait({ends})
+        return ends.result() if ends.done() else hangs.result()
+    finally:
+        ends.cancel()
+        hangs.cancel()
+        await asyncio.wait({ends, hangs})
 
 
 async def until_hung(store: Store, url: CoordinatorUrl, restart_hung: bool) -> Problem:

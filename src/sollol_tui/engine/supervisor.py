@@ -19,12 +19,12 @@ from sollol_tui.core.lifecycle import Phase, RestartHistory, tries_again
 from sollol_tui.core.llama_log import LogFacts
 from sollol_tui.core.orders import Order
 from sollol_tui.core.plan import CoordinatorPlan
-from sollol_tui.core.post_mortem import is_worth_a_look, silent_words
+from sollol_tui.core.post_mortem import is_worth_a_look
 from sollol_tui.core.problems import Cause, Problem
 from sollol_tui.core.shard_map import ShardMap, shard_map
 from sollol_tui.engine.claims import PlacePlanner
 from sollol_tui.engine.coordinator_process import CoordinatorProcess
-from sollol_tui.engine.launch import Launch, until_hung
+from sollol_tui.engine.launch import Launch, until_hung, until_over
 from sollol_tui.engine.steps import Steps
 from sollol_tui.engine.store import Store
 from sollol_tui.io.http import Http, Server
@@ -99,9 +99,7 @@ class Supervisor:
         await self._whole(self._stop())
 
     async def _whole(self, turn: Coroutine[Any, Any, None]) -> None:
-        """A turn is not left in the middle when nobody waits for it any more: a process that is
-        held still to be ended would stay so.
-        """
+        """Do a turn whole, though nobody waits any more: what is held still would stay so."""
         if self._closed:
             turn.close()
         else:
@@ -112,7 +110,7 @@ class Supervisor:
             if self._closed or (self.busy and not anew):
                 return
             await self._end_job()
-            await self._clear()
+            await self._end_process(wanted=True)
             self.was_found = False
             self._order = order
             self._steps.begin()
@@ -122,7 +120,7 @@ class Supervisor:
     async def _stop(self) -> None:
         async with self._turn:
             await self._end_job()
-            await self._clear()
+            await self._end_process(wanted=True)
             self._steps.to(Phase.STOPPED)
             self._let_go()
 
@@ -174,23 +172,20 @@ class Supervisor:
             end = await self._run(order)
             served = served or end.served
             problems = await self._bury(end)
-            if _is_blinding(problems[0], end.projector):
-                order = order._replace(projector="")  # what it sees with is refused: so without
-                self._steps.to(Phase.FAILED, problems=problems, retry_at_s=self._store.now_s())
-                self._steps.to(Phase.PROBING)
-                continue
-            if not tries_again(problems[0].cause, served=served, ran=end.launch is not None):
+            cause, ran = problems[0].cause, end.launch is not None
+            is_blind = _is_blinding(problems[0], end.projector)  # then it can do without
+            if not (is_blind or tries_again(cause, served=served, ran=ran)):
                 self._steps.to(Phase.FAILED, problems=problems)
                 self._let_go()
                 return
             history = await self._rest(history, problems)
-            order = order._replace(strict=False)
+            order = order._replace(strict=False, projector="" if is_blind else order.projector)
             self._steps.to(Phase.PROBING)
 
     async def _keep_up_found(self, record: RunRecord, order: Order) -> None:
         backends = _backends_of(record)
-        context = _context(self.url, record.argv, record.model, backends)
-        end = await self._watch(self._launch(context, 0), backends, record.layer_kv_bytes)
+        launch = self._launch(_context(self.url, record.argv, record.model, backends), 0)
+        end = await self._watch(launch, backends, record.layer_kv_bytes)
         history = await self._rest(RestartHistory(), await self._bury(end))
         self._steps.to(Phase.PROBING)
         await self._keep_up(order._replace(strict=False), history, served=True)
@@ -234,24 +229,12 @@ class Supervisor:
             self.process.confirm()
             self.process.serves = True
             self._steps.to(Phase.READY, shards=_shards(launch.facts, layer_kv_bytes))
-            problem = await self._serve(launch, backends)
+            hangs = until_hung(self._store, self.url, self._restart_hung)
+            problem = await until_over(launch, backends, hangs)
             self.process.serves = False  # and will not listen to anybody
             return _End((problem,), True, launch)
         finally:
             launch.close()
-
-    async def _serve(self, launch: Launch, backends: tuple[BackendAddress, ...]) -> Problem:
-        ends = asyncio.ensure_future(launch.until_end(backends))
-        hangs = asyncio.ensure_future(until_hung(self._store, self.url, self._restart_hung))
-        try:
-            await asyncio.wait({ends, hangs}, return_when=asyncio.FIRST_COMPLETED)
-            if not self.process.is_running:  # then it did not hang: how it ended is told at once
-                await asyncio.wait({ends})
-            return ends.result() if ends.done() else hangs.result()
-        finally:
-            ends.cancel()
-            hangs.cancel()
-            await asyncio.wait({ends, hangs})
 
     async def _bury(self, end: _End) -> tuple[Problem, ...]:
         """End the process, if it has not ended; the problems, with what its backends say now."""
@@ -262,10 +245,7 @@ class Supervisor:
         # whom a diagnosis blames is better told when the backends have been asked
         await self._end_process(() if launch.is_diagnosed else end.problems)
         reports = await self._planner.probe(launch.backends)
-        if launch.is_diagnosed:
-            return (launch.diagnosis(reports),)
-        silent = tuple(line for line in silent_words(reports) if line not in problem.evidence)
-        return (problem._replace(evidence=(*problem.evidence, *silent)),)
+        return (launch.explained(problem, reports),)
 
     async def _rest(self, history: RestartHistory, problems: tuple[Problem, ...]) -> RestartHistory:
         """Tell the problem and wait before the next try; the failures that count from then on."""
@@ -289,15 +269,10 @@ class Supervisor:
         server = Server(self.url, self.process.headers)
         return Launch(running, log, self._http, server, context, model_bytes, self._store.now_s)
 
-    async def _clear(self) -> None:
-        """End it because somebody wants that: also one that ended just now, unnoticed, stops."""
-        if self.process.running is not None:
-            self._steps.to(Phase.STOPPING)
-        await self.process.end()
-
-    async def _end_process(self, problems: tuple[Problem, ...] = ()) -> None:
-        """End it; the problems that are the reason are told before that takes its time."""
-        if self.process.is_running:
+    async def _end_process(self, problems: tuple[Problem, ...] = (), wanted: bool = False) -> None:
+        """End it; why is told before that takes its time. Where it is wanted, one stops that ended
+        just now, unnoticed."""
+        if self.process.is_running or (wanted and self.process.running is not None):
             self._steps.to(Phase.STOPPING, problems=problems)
         await self.process.end()
 
