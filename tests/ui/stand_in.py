@@ -193,8 +193,10 @@ def shown(app: SollolApp) -> str:
 async def until(pilot: Pilot[None], is_so: Callable[[], bool], within_s: float = 5.0) -> None:
     """Let the app go on until something is so."""
     async with asyncio.timeout(within_s):
+        await pilot.pause(0.0)
         while not is_so():
-            await pilot.pause(0.01)
+            await asyncio.sleep(0.005)
+            pilot.app.screen._on_timer_update()
 
 
 async def until_shown(pilot: Pilot[None], *texts: str) -> None:

@@ -52,7 +52,9 @@ class AnsweringEngine(StillEngine):
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Path:
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with prompts, in which the program was started."""
+    monkeypatch.chdir(tmp_path)
     lines = [json.dumps({"id": i, "prompt": i}) for i in FOUR]
     (tmp_path / "prompts.jsonl").write_text("\n".join(lines) + "\n")
     return tmp_path
@@ -71,9 +73,7 @@ async def running(
 
 async def give(pilot: Pilot[None], line: str) -> None:
     await pilot.press(":")
-    for letter in line:
-        await pilot.press("space" if letter == " " else letter)
-    await pilot.press("enter")
+    await pilot.press(*line, "enter")
 
 
 def results(place: Path) -> list[str]:
@@ -85,7 +85,7 @@ async def test_a_batch_goes_on_while_its_screen_is_closed_and_ends_with_a_senten
     place: Path,
 ) -> None:
     async with running(place, room=1) as (pilot, engine, app):
-        await give(pilot, f"batch {place}/prompts.jsonl")
+        await give(pilot, "batch prompts.jsonl")
         await until_shown(pilot, "● running   1 of 4", "gpu-rig", "Esc closes, it goes on")
         await pilot.press("escape")
         await until(pilot, lambda: app.screen is app.dashboard)
@@ -104,7 +104,7 @@ async def test_it_is_paused_stopped_and_gone_on_with_and_nothing_is_asked_twice(
     place: Path,
 ) -> None:
     async with running(place, room=1) as (pilot, engine, _app):
-        await give(pilot, f"batch {place}/prompts.jsonl {place}/prompts.results.jsonl")
+        await give(pilot, "batch prompts.jsonl prompts.results.jsonl")
         await until_shown(pilot, "1 of 4")
         await pilot.press("p")
         await until_shown(pilot, "○ paused", "p goes on")
@@ -124,7 +124,7 @@ async def test_it_is_paused_stopped_and_gone_on_with_and_nothing_is_asked_twice(
 async def test_what_failed_is_named_by_its_line_and_asked_again(place: Path) -> None:
     async with running(place, room=9) as (pilot, engine, app):
         engine.wrong = {"c"}
-        await give(pilot, f"batch {place}/prompts.jsonl")
+        await give(pilot, "batch prompts.jsonl")
         await until_shown(pilot, "3 whole · 1 failed", "line 3", "[b]no[/x]", "f asks the failed")
         engine.wrong = set()
         await pilot.press("f")
@@ -133,13 +133,12 @@ async def test_what_failed_is_named_by_its_line_and_asked_again(place: Path) -> 
 
 
 async def test_a_file_that_will_not_do_is_handed_back_with_the_reason(
-    place: Path, monkeypatch: pytest.MonkeyPatch
+    place: Path,
 ) -> None:
-    monkeypatch.chdir(place)
     async with running(place) as (pilot, engine, _app):
         await give(pilot, "batch none.jsonl")
         await until_shown(
-            pilot, "No batch was begun: none.jsonl: No such file", ":batch none.jsonl"
+            pilot, "No batch was begun: none.jsonl: there is no such file", ":batch none.jsonl"
         )
         await pilot.press("escape")
         (place / "prompts.results.jsonl").write_text("dear diary\n")
@@ -160,24 +159,24 @@ async def test_results_that_cannot_be_written_end_it_and_say_so(
 
     monkeypatch.setattr(ResultsFile, "append", full)
     async with running(place, room=9) as (pilot, _engine, app):
-        await give(pilot, f"batch {place}/prompts.jsonl")
+        await give(pilot, "batch prompts.jsonl")
         await until_shown(pilot, "✗ the results cannot be written", "No space left", "r goes on")
         assert not app.batching.is_going
 
 
 async def test_a_second_one_is_refused_while_one_goes_on(place: Path) -> None:
     async with running(place) as (pilot, _engine, app):
-        await give(pilot, f"batch {place}/prompts.jsonl")
+        await give(pilot, "batch prompts.jsonl")
         await until_shown(pilot, "0 of 4")
         await pilot.press("escape")
         await until(pilot, lambda: app.screen is app.dashboard)
-        await give(pilot, f"batch {place}/prompts.jsonl")
+        await give(pilot, "batch prompts.jsonl")
         await until_shown(pilot, "A batch is going on, 0 of 4 done: /batch shows it.")
 
 
 async def test_quitting_asks_first_and_what_is_done_stays(place: Path) -> None:
     async with running(place, room=1) as (pilot, _engine, app):
-        await give(pilot, f"batch {place}/prompts.jsonl")
+        await give(pilot, "batch prompts.jsonl")
         await until_shown(pilot, "1 of 4")
         await pilot.press("escape")
         await until(pilot, lambda: app.screen is app.dashboard)
