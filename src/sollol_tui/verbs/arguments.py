@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from sollol_tui.core.ids import RPC_PORT, NodeUrl, parse_node_url
-from sollol_tui.core.parallel import LEAST_PARTS, MOST_PARTS
-from sollol_tui.core.plain import plain_line
 from sollol_tui.core.settings_merge import Statement
 from sollol_tui.verbs.batch_options import BatchOptions, add_batch, batch_options
 from sollol_tui.verbs.coordinator_options import (
@@ -33,7 +31,9 @@ from sollol_tui.verbs.flags import (
     add_look_flags,
     add_switch,
     add_verb,
+    in_parts,
     read_by,
+    unknown_words,
 )
 from sollol_tui.verbs.worker_options import WorkerOptions, read_host, read_port, read_threads
 
@@ -64,10 +64,8 @@ def parse(argv: Sequence[str]) -> Arguments:
     found, foreign = _parser(said).parse_known_args(list(argv))
     verb = found.verb or "screen"
     if foreign:
-        raise UsageError(
-            f"unrecognized arguments: {plain_line(' '.join(foreign))}{_see(found.verb)}"
-        )
-    parallel, first_word = _parallel(getattr(found, "in_parts", None))
+        raise unknown_words(foreign, found.verb)
+    parallel, first_word = in_parts(getattr(found, "in_parts", None))
     if verb == "demo":
         _only_look(said, found.config)
     if verb == "config":
@@ -87,23 +85,6 @@ def parse(argv: Sequence[str]) -> Arguments:
         parallel,
         tuple(getattr(found, "image", None) or ()),
     )
-
-
-def _see(verb: str | None) -> str:
-    return f" (see {' '.join(filter(None, ('sollol-tui', verb)))} --help)"
-
-
-def _parallel(text: str | None) -> tuple[int | None, tuple[str, ...]]:
-    """How many parts, and the question's first word when the number was left out."""
-    if text is None:
-        return None, ()
-    if not text.isdecimal():
-        return 0, (text,) if text else ()
-    if not LEAST_PARTS <= int(text) <= MOST_PARTS:
-        raise UsageError(
-            f"--parallel wants {LEAST_PARTS} to {MOST_PARTS} parts, not {text}{_see('chat')}"
-        )
-    return int(text), ()
 
 
 def _only_look(said: Sequence[Statement], config: str | None) -> None:

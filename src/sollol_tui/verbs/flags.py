@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
+from sollol_tui.core.parallel import LEAST_PARTS, MOST_PARTS
 from sollol_tui.core.plain import plain_line
 from sollol_tui.core.settings_merge import Statement, state
 
@@ -17,6 +18,28 @@ class UsageError(Exception):
 class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{plain_line(message)} (see {self.prog} --help)")
+
+
+def _see(verb: str | None) -> str:
+    return f" (see {' '.join(filter(None, ('sollol-tui', verb)))} --help)"
+
+
+def in_parts(text: str | None) -> tuple[int | None, tuple[str, ...]]:
+    """How many parts, and the question's first word when the number was left out."""
+    if text is None:
+        return None, ()
+    if not text.isdecimal():
+        return 0, (text,) if text else ()
+    if not LEAST_PARTS <= int(text) <= MOST_PARTS:
+        raise UsageError(
+            f"--parallel wants {LEAST_PARTS} to {MOST_PARTS} parts, not {text}{_see('chat')}"
+        )
+    return int(text), ()
+
+
+def unknown_words(words: Sequence[str], verb: str | None) -> UsageError:
+    """What a verb does not know."""
+    return UsageError(f"unrecognized arguments: {plain_line(' '.join(words))}{_see(verb)}")
 
 
 class StatementAction(argparse.Action):
