@@ -23,6 +23,7 @@ from sollol_tui.ui.widgets.table_lines import (
     row_spans,
 )
 from sollol_tui.ui.widgets.table_model import Cell, Column, Row, plan_columns
+from tests.ui.stand_in import until
 from tests.ui.terminal import Wired, painted_anew, wrong_lines
 
 COLUMNS = (
@@ -271,9 +272,8 @@ async def test_whatever_happens_the_terminal_shows_what_a_fresh_render_shows(see
             table.flush()
             await pilot.pause()
             assert wrong_lines(table) == [], (seed, step)
-            if app.on_terminal(table) != painted_anew(table):
-                await pilot.pause(0.3)  # a resize is still on its way
-            assert app.on_terminal(table) == painted_anew(table), (seed, step)
+            # a resize may still be on its way
+            await until(pilot, lambda: app.on_terminal(table) == painted_anew(table))
             assert table.cursor_key in table._model.places or not table._model.order
 
 
