@@ -260,7 +260,7 @@ CHAT_COMMANDS: tuple[Command, ...] = (
     Command(
         "set",
         "Set",
-        "Set mode, temperature, context, keep-alive or think for this chat",
+        "Set the mode or an option, such as temperature, for this chat",
         set_option,
         arguments="[OPTION VALUE]",
         words=("option",),
