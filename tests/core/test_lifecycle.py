@@ -18,11 +18,11 @@ from sollol_tui.core.lifecycle import (
     phase_json,
     problem_event_json,
     remaining_s,
-    status_of,
     tries_again,
 )
 from sollol_tui.core.problems import Cause, Problem
 from sollol_tui.core.state import CoordinatorStatus as Status
+from sollol_tui.core.supervised import status_of
 
 
 def test_every_phase_has_a_status_and_every_status_but_unknown_a_phase() -> None:

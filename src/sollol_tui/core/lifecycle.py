@@ -33,20 +33,6 @@ class Phase(StrEnum):
     QUARANTINED = "quarantined"
 
 
-_STATUS = {
-    Phase.PROBING: Status.STARTING,
-    Phase.STARTING: Status.STARTING,
-    Phase.CONNECTING: Status.STARTING,
-    Phase.LOADING: Status.LOADING,
-    Phase.WARMING: Status.LOADING,
-    Phase.READY: Status.READY,
-    Phase.STALLED: Status.STALLED,
-    Phase.STOPPING: Status.STOPPING,
-    Phase.STOPPED: Status.STOPPED,
-    Phase.FAILED: Status.FAILED,
-    Phase.QUARANTINED: Status.QUARANTINED,
-}
-
 # From a look at a server that nobody here started, anything may follow.
 _FOUND = {Status.STARTING, Status.LOADING, Status.READY, Status.STALLED, Status.STOPPED}
 _MOVES: dict[Status, frozenset[Status]] = {
@@ -96,11 +82,6 @@ def tries_again(cause: Cause, *, served: bool, ran: bool) -> bool:
     if cause in _NEEDS_A_PERSON:
         return False
     return served or (ran and cause in _OTHERS_MAY_CARRY_IT)
-
-
-def status_of(phase: Phase) -> Status:
-    """The status that the snapshot shows in a phase."""
-    return _STATUS[phase]
 
 
 def may_move(old: Status, new: Status) -> bool:

@@ -34,6 +34,11 @@ _STATUSES = {
 }
 
 
+def status_of(phase: str) -> CoordinatorStatus:
+    """The status that the snapshot shows in a phase (`core.lifecycle.Phase`)."""
+    return _STATUSES[phase]
+
+
 def stepped(snapshot: ClusterSnapshot, event: CoordinatorStepped) -> ClusterSnapshot:
     """The supervisor moved a coordinator of ours: its word counts, not that of a look."""
     coordinators = tuple(
@@ -43,7 +48,7 @@ def stepped(snapshot: ClusterSnapshot, event: CoordinatorStepped) -> ClusterSnap
 
 
 def _after_step(state: CoordinatorState, event: CoordinatorStepped) -> CoordinatorState:
-    status = _STATUSES[event.phase]
+    status = status_of(event.phase)
     gone = status in GONE or event.phase == "probing"  # nothing runs, nothing is held
     base = without_run(state) if gone else state
     plan = event.plan or (None if event.phase == "probing" else state.plan)
