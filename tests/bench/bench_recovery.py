@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sollol_tui.core.asks import Delta, Finished, Waiting
-from sollol_tui.core.lifecycle import Phase
 from sollol_tui.core.orders import Order
+from sollol_tui.core.phases import Phase
 from sollol_tui.core.state import (
     BackendStatus,
     ClusterSnapshot,

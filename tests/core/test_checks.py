@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sollol_tui.core.checks import Check, Findings, Level, all_checks, checks_json
+from sollol_tui.core.devices import Device
 from sollol_tui.core.faults import Fault, FaultKind
 from sollol_tui.core.findings import (
     FilesSeen,
@@ -25,7 +26,6 @@ from sollol_tui.core.state import (
     ClusterSnapshot,
     CoordinatorState,
     CoordinatorStatus,
-    Device,
     Mode,
     NodeModel,
     NodeState,

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from sollol_tui.core.diagnose import MAX_EVIDENCE, Context, diagnose
-from sollol_tui.core.lifecycle import Phase
+from sollol_tui.core.phases import Phase
 from sollol_tui.core.problems import Cause
 from tests.samples import HERE
 

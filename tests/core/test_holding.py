@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from sollol_tui.core.devices import Device
 from sollol_tui.core.events import (
     BackendLooked,
     CoordinatorStepped,
@@ -15,7 +16,7 @@ from sollol_tui.core.events import (
 from sollol_tui.core.faults import Fault, FaultKind
 from sollol_tui.core.holding import free_for, may_probe, vanished
 from sollol_tui.core.ids import BackendAddress, CoordinatorUrl
-from sollol_tui.core.lifecycle import Phase
+from sollol_tui.core.phases import Phase
 from sollol_tui.core.plan import CoordinatorPlan, DevicePlan
 from sollol_tui.core.presence import HEARTBEAT_LIMIT_S
 from sollol_tui.core.reduce import reduce
@@ -25,13 +26,7 @@ from sollol_tui.core.reports import (
     FoundCoordinator,
     RegistryReport,
 )
-from sollol_tui.core.state import (
-    BackendState,
-    BackendStatus,
-    ClusterSnapshot,
-    CoordinatorState,
-    Device,
-)
+from sollol_tui.core.state import BackendState, BackendStatus, ClusterSnapshot, CoordinatorState
 from sollol_tui.core.telling import tell
 from sollol_tui.core.worker_entry import TTL_S
 

@@ -10,17 +10,16 @@ from sollol_tui.core.lifecycle import (
     FAILURE_WINDOW_S,
     FAILURES_TO_QUARANTINE,
     QUARANTINE_S,
-    Phase,
     RestartHistory,
     load_deadline_s,
     may_move,
     next_backoff_s,
     phase_json,
-    problem_event_json,
     remaining_s,
     tries_again,
 )
-from sollol_tui.core.problems import Cause, Problem
+from sollol_tui.core.phases import Phase
+from sollol_tui.core.problems import Cause, Problem, problem_event_json
 from sollol_tui.core.state import CoordinatorStatus as Status
 from sollol_tui.core.supervised import status_of
 

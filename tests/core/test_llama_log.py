@@ -7,7 +7,6 @@ from collections.abc import Iterable
 
 import pytest
 
-from sollol_tui.core.lifecycle import Phase
 from sollol_tui.core.llama_log import (
     KEPT_PROBLEMS,
     MAX_LINE,
@@ -18,6 +17,7 @@ from sollol_tui.core.llama_log import (
     LogReader,
     parse_line,
 )
+from sollol_tui.core.phases import Phase
 from sollol_tui.core.shard_map import Shard, ShardMap, shard_map
 from tests.samples import HERE
 

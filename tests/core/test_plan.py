@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sollol_tui.core.devices import Device
 from sollol_tui.core.gguf import GgufHeader, read_header
 from sollol_tui.core.ids import BackendAddress
 from sollol_tui.core.llama_log import MIB, LogReader
@@ -26,7 +27,6 @@ from sollol_tui.core.plan_values import GIB
 from sollol_tui.core.problems import Cause
 from sollol_tui.core.server_flags import Flags, LocalDevice, parse_devices, parse_help
 from sollol_tui.core.split import split_layers
-from sollol_tui.core.state import Device
 from tests.samples import HERE
 
 from .make_gguf import Q4_0, Field, Model, Shape, gguf, llama_fields, llama_tensors

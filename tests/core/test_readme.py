@@ -25,8 +25,8 @@ from sollol_tui.core.asks import (
 from sollol_tui.core.checks import Check, Level, checks_json
 from sollol_tui.core.coordinator_json import Life, coordinators_json
 from sollol_tui.core.faults import Fault, FaultKind
-from sollol_tui.core.lifecycle import Phase
 from sollol_tui.core.orders import Planned
+from sollol_tui.core.phases import Phase
 from sollol_tui.core.plan_values import CoordinatorPlan, DevicePlan
 from sollol_tui.core.planned_json import planned_json
 from sollol_tui.core.problems import Cause, Problem

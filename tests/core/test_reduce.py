@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sollol_tui.core.coordinators import rates
+from sollol_tui.core.devices import Device
 from sollol_tui.core.events import (
     BackendLooked,
     CoordinatorLooked,
@@ -34,7 +35,6 @@ from sollol_tui.core.state import (
     BackendStatus,
     ClusterSnapshot,
     CoordinatorStatus,
-    Device,
     LoadedModel,
     Mode,
     NodeModel,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sollol_tui.core.faults import Fault, FaultKind
 from sollol_tui.core.ids import CoordinatorUrl
-from sollol_tui.core.lifecycle import Phase
+from sollol_tui.core.phases import Phase
 from sollol_tui.core.problems import Cause, Problem
 from sollol_tui.core.run_events import (
     PhaseSeen,

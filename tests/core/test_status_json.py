@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from sollol_tui.core.devices import Device
 from sollol_tui.core.faults import Fault, FaultKind
 from sollol_tui.core.ids import BackendAddress, CoordinatorUrl, NodeUrl
 from sollol_tui.core.state import (
@@ -12,7 +13,6 @@ from sollol_tui.core.state import (
     ClusterSnapshot,
     CoordinatorState,
     CoordinatorStatus,
-    Device,
     LoadedModel,
     Mode,
     NodeModel,

@@ -16,7 +16,7 @@ from sollol_tui.core.events import (
 )
 from sollol_tui.core.faults import Fault, FaultKind
 from sollol_tui.core.ids import BackendAddress, CoordinatorUrl
-from sollol_tui.core.lifecycle import Phase
+from sollol_tui.core.phases import Phase
 from sollol_tui.core.problems import Cause, Problem
 from sollol_tui.core.reduce import reduce
 from sollol_tui.core.reports import (

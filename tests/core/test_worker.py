@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from sollol_tui.core.devices import Device
 from sollol_tui.core.faults import Fault, FaultKind
 from sollol_tui.core.ids import BackendAddress
-from sollol_tui.core.lifecycle import Phase
+from sollol_tui.core.phases import Phase
 from sollol_tui.core.problems import Cause, Problem
 from sollol_tui.core.registry_shapes import RegistryValue, read_value
 from sollol_tui.core.server_flags import LocalDevice
-from sollol_tui.core.state import Device
 from sollol_tui.core.worker import (
     ClientsChanged,
     DevicesSeen,

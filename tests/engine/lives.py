@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 from itertools import pairwise
 from pathlib import Path
 
-from sollol_tui.core.lifecycle import Phase, may_move
+from sollol_tui.core.lifecycle import may_move
+from sollol_tui.core.phases import Phase
 from sollol_tui.core.settings import Settings
 from sollol_tui.core.state import (
     BackendStatus,

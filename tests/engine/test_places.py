@@ -13,8 +13,8 @@ import pytest
 
 from sollol_tui.core.asks import AskEvent, AskRequest, ChatMessage, Finished, Notice, Routed
 from sollol_tui.core.ids import CoordinatorUrl, parse_backend_address, parse_coordinator_url
-from sollol_tui.core.lifecycle import Phase
 from sollol_tui.core.orders import Order
+from sollol_tui.core.phases import Phase
 from sollol_tui.core.problems import Cause
 from sollol_tui.core.settings import CoordinatorSetting
 from sollol_tui.core.state import CoordinatorStatus, Mode

@@ -34,8 +34,8 @@ from sollol_tui.core.ids import (
     port_of,
     same_model,
 )
-from sollol_tui.core.lifecycle import Phase
 from sollol_tui.core.orders import Order
+from sollol_tui.core.phases import Phase
 from sollol_tui.core.problems import Cause
 from sollol_tui.core.state import (
     BackendStatus,

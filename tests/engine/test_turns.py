@@ -9,8 +9,8 @@ from contextlib import suppress
 import pytest
 
 from sollol_tui.core.asks import AskRequest, ChatMessage, Finished
-from sollol_tui.core.lifecycle import Phase
 from sollol_tui.core.orders import Order
+from sollol_tui.core.phases import Phase
 from sollol_tui.core.problems import Cause
 from sollol_tui.core.state import CoordinatorStatus, Mode
 from sollol_tui.io import runs

@@ -17,7 +17,8 @@ import pytest
 
 from sollol_tui.core.faults import FaultKind
 from sollol_tui.core.ids import BackendAddress
-from sollol_tui.core.lifecycle import FAILURES_TO_QUARANTINE, Phase
+from sollol_tui.core.lifecycle import FAILURES_TO_QUARANTINE
+from sollol_tui.core.phases import Phase
 from sollol_tui.core.problems import Cause, Problem
 from sollol_tui.core.settings import Settings
 from sollol_tui.core.worker import (

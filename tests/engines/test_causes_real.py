@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from sollol_tui.core.ids import BackendAddress, parse_backend_address
-from sollol_tui.core.lifecycle import Phase
 from sollol_tui.core.orders import Order
+from sollol_tui.core.phases import Phase
 from sollol_tui.core.problems import Cause, Problem
 from sollol_tui.core.state import ClusterSnapshot
 from sollol_tui.engine import launch

@@ -31,8 +31,8 @@ from sollol_tui.core.asks import (
     Waiting,
 )
 from sollol_tui.core.ids import parse_node_url
-from sollol_tui.core.lifecycle import Phase
 from sollol_tui.core.orders import Order
+from sollol_tui.core.phases import Phase
 from sollol_tui.core.problems import Cause
 from sollol_tui.core.settings import NodeSetting
 from sollol_tui.core.state import (

@@ -23,7 +23,7 @@ import psutil
 import pytest
 
 from sollol_tui.core.ids import BackendAddress
-from sollol_tui.core.lifecycle import Phase
+from sollol_tui.core.phases import Phase
 from sollol_tui.core.problems import Cause, Problem
 from sollol_tui.core.reports import FoundBackend, RegistryReport
 from sollol_tui.core.settings import Settings

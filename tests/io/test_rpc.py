@@ -14,10 +14,11 @@ from contextlib import asynccontextmanager, contextmanager
 
 import pytest
 
+from sollol_tui.core.devices import Device
 from sollol_tui.core.faults import FaultKind
 from sollol_tui.core.ids import BackendAddress
 from sollol_tui.core.reports import BackendReport
-from sollol_tui.core.state import BackendStatus, Device
+from sollol_tui.core.state import BackendStatus
 from sollol_tui.io.rpc import MAX_DEVICES, Prober
 from tests.io.fake_rpc import (
     DEVICE_COUNT,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sollol_tui.core.lifecycle import Phase
+from sollol_tui.core.phases import Phase
 from sollol_tui.core.problems import Cause, Problem
 from sollol_tui.io import runs
 from sollol_tui.io.process import ProcessId

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sollol_tui.core.asks import Candidate, RouteDecision
+from sollol_tui.core.devices import Device
 from sollol_tui.core.faults import Fault, FaultKind
 from sollol_tui.core.ids import parse_backend_address, parse_coordinator_url, parse_node_url
 from sollol_tui.core.state import (
@@ -11,7 +12,6 @@ from sollol_tui.core.state import (
     ClusterSnapshot,
     CoordinatorState,
     CoordinatorStatus,
-    Device,
     Health,
     LoadedModel,
     Mode,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sollol_tui.core.asks import Candidate, RouteDecision
+from sollol_tui.core.devices import Device
 from sollol_tui.core.faults import Fault, FaultKind
 from sollol_tui.core.ids import BackendAddress, CoordinatorUrl, NodeUrl
 from sollol_tui.core.journal import Area, Entry, Level
@@ -13,7 +14,6 @@ from sollol_tui.core.state import (
     ClusterSnapshot,
     CoordinatorState,
     CoordinatorStatus,
-    Device,
     Health,
     LoadedModel,
     Mode,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from sollol_tui.core import statistics
+from sollol_tui.core.devices import Device
 from sollol_tui.core.faults import Fault, FaultKind
 from sollol_tui.core.state import (
     BackendStatus,
-    Device,
     Health,
     LoadedModel,
     NodeState,

@@ -20,8 +20,8 @@ import pytest
 from sollol_tui.core.coordinator_json import Life
 from sollol_tui.core.events import CoordinatorStepped, TargetsFound
 from sollol_tui.core.ids import BackendAddress, CoordinatorUrl
-from sollol_tui.core.lifecycle import Phase
 from sollol_tui.core.orders import Order, Planned
+from sollol_tui.core.phases import Phase
 from sollol_tui.core.plain import cell_width
 from sollol_tui.core.plan_values import CoordinatorPlan, DevicePlan
 from sollol_tui.core.planned_json import planned_json

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from sollol_tui.core.devices import Device
 from sollol_tui.core.faults import Fault, FaultKind
 from sollol_tui.core.ids import BackendAddress, CoordinatorUrl, NodeUrl
 from sollol_tui.core.plain import cell_width
@@ -16,7 +17,6 @@ from sollol_tui.core.state import (
     ClusterSnapshot,
     CoordinatorState,
     CoordinatorStatus,
-    Device,
     LoadedModel,
     Mode,
     NodeModel,

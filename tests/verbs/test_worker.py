@@ -20,7 +20,7 @@ import pytest
 
 from sollol_tui.core.faults import Fault, FaultKind
 from sollol_tui.core.ids import BackendAddress
-from sollol_tui.core.lifecycle import Phase
+from sollol_tui.core.phases import Phase
 from sollol_tui.core.problems import Cause, Problem
 from sollol_tui.core.settings_merge import Resolved, state
 from sollol_tui.core.worker import (

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from sollol_tui.core.ids import CoordinatorUrl
-from sollol_tui.core.lifecycle import Phase, problem_json
-from sollol_tui.core.problems import Problem
+from sollol_tui.core.phases import Phase
+from sollol_tui.core.problems import Problem, problem_json
 from sollol_tui.core.shard_map import Shard, ShardMap
 from sollol_tui.core.state import ClusterSnapshot, CoordinatorState
 from sollol_tui.core.status_json import coordinator_json, finite

@@ -11,8 +11,8 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from sollol_tui.core.lifecycle import Phase
 from sollol_tui.core.llama_log import FOR_THE_STARTER, parse_line
+from sollol_tui.core.phases import Phase
 from sollol_tui.core.problems import Cause, Problem
 
 MAX_EVIDENCE = 6

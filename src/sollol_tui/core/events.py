@@ -19,7 +19,7 @@ from sollol_tui.core.reports import (
 from sollol_tui.core.state import Mode
 
 if TYPE_CHECKING:  # what the first screen does not need stays unloaded
-    from sollol_tui.core.lifecycle import Phase
+    from sollol_tui.core.phases import Phase
     from sollol_tui.core.plan_values import CoordinatorPlan
     from sollol_tui.core.problems import Problem
     from sollol_tui.core.shard_map import ShardMap

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import NamedTuple
 
-from sollol_tui.core.problems import Cause, Problem
+from sollol_tui.core.phases import Phase
+from sollol_tui.core.problems import Cause
 from sollol_tui.core.state import CoordinatorStatus as Status
 
 BACKOFF_FIRST_S, BACKOFF_MAX_S = 1.0, 60.0
@@ -15,22 +15,6 @@ QUARANTINE_S = 300.0
 LOAD_DEADLINE_S = 300.0
 LOAD_DEADLINE_PER_GIB_S = 20.0
 _GIB = 1 << 30
-
-
-class Phase(StrEnum):
-    """What a coordinator is doing, finer than its status. The words are part of the JSON."""
-
-    PROBING = "probing"  # the backends are asked, nothing is started
-    STARTING = "starting"  # the process is made
-    CONNECTING = "connecting"  # it runs and has said nothing: it connects to its backends
-    LOADING = "loading"
-    WARMING = "warming"
-    READY = "ready"
-    STALLED = "stalled"
-    STOPPING = "stopping"
-    STOPPED = "stopped"
-    FAILED = "failed"
-    QUARANTINED = "quarantined"
 
 
 # From a look at a server that nobody here started, anything may follow.
@@ -166,18 +150,3 @@ def phase_json(
         "pid": pid,
         "url": url,
     }
-
-
-def problem_json(problem: Problem) -> dict[str, object]:
-    """A problem as JSON: cause, subject, evidence, next."""
-    return {
-        "cause": problem.cause.value,
-        "subject": problem.subject,
-        "evidence": list(problem.evidence),
-        "next": problem.next,
-    }
-
-
-def problem_event_json(at_s: float, problem: Problem) -> dict[str, object]:
-    """The event that `coordinator run --json` prints for a problem."""
-    return {"at": at_s, "event": "problem", **problem_json(problem)}

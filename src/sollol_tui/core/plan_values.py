@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from sollol_tui.core.devices import Device
 from sollol_tui.core.gguf import GgufHeader
 from sollol_tui.core.ids import BackendAddress
-from sollol_tui.core.lifecycle import problem_json
-from sollol_tui.core.problems import Cause, Problem
+from sollol_tui.core.problems import Cause, Problem, problem_json
 from sollol_tui.core.server_flags import LocalDevice
-from sollol_tui.core.state import Device
 
 GIB = 1 << 30
 HOST = "host"

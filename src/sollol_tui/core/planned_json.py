@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from sollol_tui.core.lifecycle import problem_json
 from sollol_tui.core.orders import Planned
 from sollol_tui.core.plan_values import plan_json
+from sollol_tui.core.problems import problem_json
 
 _NO_PLAN: dict[str, object] = {
     "schema": 1,

@@ -67,3 +67,18 @@ _SENTENCES = {
     Cause.COORDINATOR_CRASHED: "The coordinator {subject} crashed.",
     Cause.UNKNOWN: "The coordinator {subject} ended for an unknown reason.",
 }
+
+
+def problem_json(problem: Problem) -> dict[str, object]:
+    """A problem as JSON: cause, subject, evidence, next."""
+    return {
+        "cause": problem.cause.value,
+        "subject": problem.subject,
+        "evidence": list(problem.evidence),
+        "next": problem.next,
+    }
+
+
+def problem_event_json(at_s: float, problem: Problem) -> dict[str, object]:
+    """The event that `coordinator run --json` prints for a problem."""
+    return {"at": at_s, "event": "problem", **problem_json(problem)}

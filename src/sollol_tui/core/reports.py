@@ -4,16 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from sollol_tui.core.devices import Device
 from sollol_tui.core.faults import Fault
 from sollol_tui.core.ids import BackendAddress, CoordinatorUrl, NodeUrl
-from sollol_tui.core.state import (
-    BackendStatus,
-    Device,
-    LoadedModel,
-    NodeModel,
-    ServerCounters,
-    Slot,
-)
+from sollol_tui.core.state import BackendStatus, LoadedModel, NodeModel, ServerCounters, Slot
 
 
 class NodeReport(NamedTuple):

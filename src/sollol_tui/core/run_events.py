@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple, TypeAlias
 
-from sollol_tui.core.lifecycle import Phase, phase_json, problem_event_json
-from sollol_tui.core.problems import Cause, Problem
+from sollol_tui.core.lifecycle import phase_json
+from sollol_tui.core.phases import Phase
+from sollol_tui.core.problems import Cause, Problem, problem_event_json
 from sollol_tui.core.state import CoordinatorState, CoordinatorStatus
 
 _WATCHED = "It is watched on; with restart_hung = true in the settings it would be started anew."

@@ -10,6 +10,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
+from sollol_tui.core.devices import Device
 from sollol_tui.core.faults import Fault
 from sollol_tui.core.ids import BackendAddress, CoordinatorUrl, NodeUrl
 
@@ -206,13 +207,6 @@ class CoordinatorState(NamedTuple):
     shards: ShardMap | None = None
     offers_replan: bool = False  # a new plan would have more backends (N11)
     sees: bool | None = None  # takes pictures, as its `/props` say
-
-
-class Device(NamedTuple):
-    """A device behind an RPC backend. For CPU devices free equals total: llama.cpp assumes so."""
-
-    total_bytes: int
-    free_bytes: int
 
 
 class BackendState(NamedTuple):

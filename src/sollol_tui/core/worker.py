@@ -6,9 +6,10 @@ from typing import NamedTuple, TypeAlias
 
 from sollol_tui.core.faults import Fault
 from sollol_tui.core.ids import BackendAddress
-from sollol_tui.core.lifecycle import Phase, phase_json, problem_event_json
+from sollol_tui.core.lifecycle import phase_json
+from sollol_tui.core.phases import Phase
 from sollol_tui.core.plain import plain_line
-from sollol_tui.core.problems import Problem
+from sollol_tui.core.problems import Problem, problem_event_json
 from sollol_tui.core.server_flags import parse_help
 from sollol_tui.core.worker_entry import WorkerDevice, device_json
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from sollol_tui.core.devices import Device
 from sollol_tui.core.registry_shapes import RPC_NODE_PREFIX
 from sollol_tui.core.server_flags import LocalDevice
-from sollol_tui.core.state import Device
 
 HEARTBEAT_S = 10.0
 TTL_S = 30  # three heartbeats: one or two may be late

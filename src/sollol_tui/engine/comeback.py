@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from contextlib import suppress
 
 from sollol_tui.core.asks import Progress, Waiting
-from sollol_tui.core.lifecycle import Phase
+from sollol_tui.core.phases import Phase
 from sollol_tui.core.state import ClusterSnapshot, CoordinatorState, CoordinatorStatus
 from sollol_tui.engine.store import Store
 from sollol_tui.engine.supervisor import Supervisor

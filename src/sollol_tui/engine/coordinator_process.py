@@ -9,8 +9,8 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from sollol_tui.core.ids import RPC_PORT, CoordinatorUrl, host_of, port_of
-from sollol_tui.core.lifecycle import Phase
 from sollol_tui.core.orders import Order
+from sollol_tui.core.phases import Phase
 from sollol_tui.core.plan import CoordinatorPlan
 from sollol_tui.core.problems import Cause, Problem
 from sollol_tui.core.settings import Headers

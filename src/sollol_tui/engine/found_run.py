@@ -7,8 +7,8 @@ from pathlib import Path
 
 from sollol_tui.core.coordinator_json import Life
 from sollol_tui.core.ids import CoordinatorUrl, port_of
-from sollol_tui.core.lifecycle import Phase
 from sollol_tui.core.llama_log import LogFacts, LogReader
+from sollol_tui.core.phases import Phase
 from sollol_tui.core.settings import Headers
 from sollol_tui.core.shard_map import shard_map
 from sollol_tui.core.state import CoordinatorState, CoordinatorStatus

@@ -12,7 +12,7 @@ from typing import Any
 from sollol_tui.core.events import TargetsFound
 from sollol_tui.core.ids import BackendAddress, CoordinatorUrl, port_of
 from sollol_tui.core.images import Image, ImageRefused
-from sollol_tui.core.lifecycle import Phase
+from sollol_tui.core.phases import Phase
 from sollol_tui.core.problems import Cause, Problem
 from sollol_tui.core.reports import FoundBackend
 from sollol_tui.core.settings import Settings

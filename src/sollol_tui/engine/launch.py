@@ -9,8 +9,9 @@ from typing import Any
 from sollol_tui.core.diagnose import Context, diagnose
 from sollol_tui.core.faults import Fault
 from sollol_tui.core.ids import BackendAddress, CoordinatorUrl, port_of
-from sollol_tui.core.lifecycle import Phase, load_deadline_s
+from sollol_tui.core.lifecycle import load_deadline_s
 from sollol_tui.core.llama_log import LogFacts, LogReader
+from sollol_tui.core.phases import Phase
 from sollol_tui.core.post_mortem import silent_words, with_reports
 from sollol_tui.core.problems import Cause, Problem
 from sollol_tui.core.reports import BackendReport

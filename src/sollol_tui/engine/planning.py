@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from sollol_tui.core.devices import Device
 from sollol_tui.core.faults import Fault, FaultKind
 from sollol_tui.core.ids import BackendAddress, CoordinatorUrl, is_called, is_model_path
 from sollol_tui.core.kept_order import for_those_left, over_all
@@ -22,7 +23,7 @@ from sollol_tui.core.problems import Cause, Problem
 from sollol_tui.core.reports import BackendReport
 from sollol_tui.core.server_flags import parse_help
 from sollol_tui.core.settings import Settings
-from sollol_tui.core.state import BackendState, BackendStatus, CoordinatorState, Device
+from sollol_tui.core.state import BackendState, BackendStatus, CoordinatorState
 from sollol_tui.io import binaries, blobs, host, stores
 from sollol_tui.io.binaries import Binary
 from sollol_tui.io.blobs import ModelFile

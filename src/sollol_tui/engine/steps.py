@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from sollol_tui.core.events import CoordinatorStepped, TargetsFound
 from sollol_tui.core.ids import BackendAddress
-from sollol_tui.core.lifecycle import Phase
+from sollol_tui.core.phases import Phase
 from sollol_tui.core.plan import CoordinatorPlan
 from sollol_tui.core.problems import Problem
 from sollol_tui.core.reports import FoundCoordinator

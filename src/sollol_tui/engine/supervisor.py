@@ -15,9 +15,10 @@ from sollol_tui.core.diagnose import Context
 from sollol_tui.core.events import CoordinatorStepped
 from sollol_tui.core.ids import BackendAddress, CoordinatorUrl, host_of, port_of
 from sollol_tui.core.kept_order import order_of_run
-from sollol_tui.core.lifecycle import Phase, RestartHistory, tries_again
+from sollol_tui.core.lifecycle import RestartHistory, tries_again
 from sollol_tui.core.llama_log import LogFacts
 from sollol_tui.core.orders import Order
+from sollol_tui.core.phases import Phase
 from sollol_tui.core.plan import CoordinatorPlan
 from sollol_tui.core.post_mortem import is_worth_a_look
 from sollol_tui.core.problems import Cause, Problem

@@ -13,7 +13,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from sollol_tui.core import wire
-from sollol_tui.core.lifecycle import Phase, RestartHistory
+from sollol_tui.core.lifecycle import RestartHistory
+from sollol_tui.core.phases import Phase
 from sollol_tui.core.problems import Cause, Problem
 from sollol_tui.core.worker import PhaseChanged, ProblemFound, WorkerEvent, WorkerOrder
 from sollol_tui.core.worker_entry import HEARTBEAT_S

@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 
 from sollol_tui.core.ids import BackendAddress
-from sollol_tui.core.lifecycle import Phase
+from sollol_tui.core.phases import Phase
 from sollol_tui.core.problems import Cause, Problem
 from sollol_tui.core.reports import BackendReport
 from sollol_tui.core.server_flags import LocalDevice, parse_devices

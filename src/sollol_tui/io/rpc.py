@@ -16,11 +16,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
+from sollol_tui.core.devices import Device
 from sollol_tui.core.faults import Fault, FaultKind
 from sollol_tui.core.ids import RPC_PORT, BackendAddress, host_of, port_of
 from sollol_tui.core.reports import BackendReport
 from sollol_tui.core.rpc_version import Version, format_version
-from sollol_tui.core.state import BackendStatus, Device
+from sollol_tui.core.state import BackendStatus
 from sollol_tui.io.names import Names, is_ipv4
 
 OUR_PROTOCOL = (7, 0)

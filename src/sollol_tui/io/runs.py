@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from sollol_tui.core.ids import BackendAddress
-from sollol_tui.core.lifecycle import Phase
 from sollol_tui.core.orders import Order
+from sollol_tui.core.phases import Phase
 from sollol_tui.core.problems import Cause, Problem
 from sollol_tui.io.files import locked, private_dir, write_secret
 from sollol_tui.io.process import ProcessId, identify, is_same

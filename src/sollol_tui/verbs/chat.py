@@ -29,7 +29,7 @@ from sollol_tui.core.asks import (
 )
 from sollol_tui.core.faults import Fault, FaultKind
 from sollol_tui.core.ids import NodeUrl
-from sollol_tui.core.lifecycle import Phase
+from sollol_tui.core.phases import Phase
 from sollol_tui.core.plain import plain_block, plain_line
 from sollol_tui.core.route_words import NOBODY_HAS_IT
 from sollol_tui.core.settings import NodeSetting, Settings

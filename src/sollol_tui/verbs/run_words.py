@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sollol_tui.core import units
-from sollol_tui.core.lifecycle import Phase
+from sollol_tui.core.phases import Phase
 from sollol_tui.core.run_events import PhaseSeen, ProblemSeen, RunEvent
 from sollol_tui.core.shell_words import command_lines
 from sollol_tui.core.state import CoordinatorState

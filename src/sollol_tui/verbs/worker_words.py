@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Iterator, Sequence
 
 from sollol_tui.core import units
-from sollol_tui.core.lifecycle import Phase
+from sollol_tui.core.phases import Phase
 from sollol_tui.core.plain import without_password
 from sollol_tui.core.problems import Cause, Problem
 from sollol_tui.core.worker import (

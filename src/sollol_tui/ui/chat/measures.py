@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sollol_tui.core import units
 from sollol_tui.core.asks import Finished, Usage, Waiting
-from sollol_tui.core.lifecycle import Phase
+from sollol_tui.core.phases import Phase
 from sollol_tui.ui.text import SEPARATOR, Line, Span
 
 LEVELS = "▁▂▃▄▅▆▇█"

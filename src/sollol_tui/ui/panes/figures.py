@@ -8,8 +8,8 @@ from time import localtime, strftime
 from typing import NamedTuple
 
 from sollol_tui.core import units
+from sollol_tui.core.devices import Device
 from sollol_tui.core.faults import Fault
-from sollol_tui.core.state import Device
 from sollol_tui.ui.text import LABEL_CELLS, UNKNOWN, Line, Span, clean, line_width
 
 _GIB = 1024**3
