@@ -35,10 +35,11 @@ from sollol_tui.core.state import (
 )
 from sollol_tui.engine.chats import Chats
 from sollol_tui.engine.ledger import Ledger
-from sollol_tui.engine.own_coordinators import OwnCoordinators, whole_path
+from sollol_tui.engine.own_coordinators import OwnCoordinators
 from sollol_tui.engine.parallel import ask_parallel
 from sollol_tui.engine.role import Role
 from sollol_tui.engine.store import Store
+from sollol_tui.io.files import whole_path
 from sollol_tui.io.kept import Kept, read_kept, write_kept
 
 if TYPE_CHECKING:

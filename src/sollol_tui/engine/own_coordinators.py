@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
-from sollol_tui.core.ids import CoordinatorUrl, is_model_path
+from sollol_tui.core.ids import CoordinatorUrl
 from sollol_tui.core.state import ClusterSnapshot
 
 if TYPE_CHECKING:
@@ -116,14 +115,6 @@ class OwnCoordinators:
 
     def _supervisor(self, url: str | None) -> Supervisor:
         return _supervisor(self.runtime.places.at(url))
-
-
-def whole_path(model: str) -> str:
-    """The path of a model's file as its coordinator tells it; a name is left as it is."""
-    if not is_model_path(model):
-        return model
-    path = os.path.abspath(os.path.expanduser(model))
-    return path if "/" in model or os.sep in model or os.path.exists(path) else model
 
 
 def _supervisor(place: Place) -> Supervisor:

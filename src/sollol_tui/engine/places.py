@@ -12,9 +12,9 @@ from sollol_tui.core.settings import CoordinatorSetting, Headers, Settings
 from sollol_tui.core.shard_map import shard_map
 from sollol_tui.core.state import ClusterSnapshot, CoordinatorState
 from sollol_tui.engine.found_run import FoundRun, log_facts
-from sollol_tui.engine.own_coordinators import whole_path
 from sollol_tui.engine.role import Role
 from sollol_tui.engine.supervisor import Supervisor
+from sollol_tui.io.files import whole_path
 
 
 class Place:

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from sollol_tui.core.ids import is_model_path
+
 PUBLIC_MODE = 0o644
 PRIVATE_MODE = 0o600
 _BINARY = getattr(os, "O_BINARY", 0)  # Windows would write newlines its own way
@@ -17,6 +19,14 @@ def private_dir(path: Path) -> Path:
     """Make the directory, for its owner only, with its parents; an existing one stays as it is."""
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     return path
+
+
+def whole_path(model: str) -> str:
+    """The path of a model's file as its coordinator tells it; a name is left as it is."""
+    if not is_model_path(model):
+        return model
+    path = os.path.abspath(os.path.expanduser(model))
+    return path if "/" in model or os.sep in model or os.path.exists(path) else model
 
 
 def write_atomically(path: Path, content: str | bytes, mode: int = PUBLIC_MODE) -> None:
