@@ -91,3 +91,10 @@ async def until(pilot: Pilot[None], is_so: Callable[[], bool], within_s: float =
 async def until_shown(pilot: Pilot[None], *texts: str) -> None:
     """Until all the texts are on the screen."""
     await until(pilot, lambda: all(text in "\n".join(shown(pilot.app)) for text in texts))
+
+
+async def resize(pilot: Pilot[None], width: int, height: int) -> None:
+    """Another size of the terminal, which Textual takes over a moment later."""
+    await pilot.resize_terminal(width, height)
+    await until(pilot, lambda: pilot.app._resize_timer is None)
+    await pilot.pause()

@@ -138,6 +138,7 @@ async def test_a_question_while_they_write_waits_until_all_have_ended() -> None:
         assert len(engine.requests) == 2, "each column has every question at the same time"
         engine.finish(QWEN.name, "Therefore.")
         await until_shown(pilot, "2 of 2 writing · 1 question waits", "▌ next?")
+        await until(pilot, lambda: len(engine.requests) == 4)
         assert [r.messages[-1].content for r in engine.requests[2:]] == ["next?", "next?"]
         await pilot.press("n", "o", "escape")
         await until_shown(pilot, "■ stopped", "▌ last?", "▌ no")

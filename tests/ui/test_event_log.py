@@ -11,6 +11,7 @@ from textual.pilot import Pilot
 
 from sollol_tui.ui.widgets import event_log
 from sollol_tui.ui.widgets.event_log import EventLog, LogLine
+from tests.ui.chat_host import resize
 from tests.ui.terminal import Wired, painted_anew, wrong_lines
 
 
@@ -187,7 +188,7 @@ async def test_a_pane_that_grows_keeps_the_entry_that_is_read(count: int) -> Non
     """All entries fit then, or the last ones: nobody went to the end for that."""
     async with on_stage(count, size=(50, 8)) as (log, pilot, app):
         assert log.go_to(str(count - 2))
-        await pilot.resize_terminal(50, 24)
+        await resize(pilot, 50, 24)
         await settle(log, pilot)
         assert log.cursor_key == str(count - 2)
         assert f"entry {count - 1}." in shown(app, log)
@@ -227,7 +228,7 @@ async def test_whatever_happens_the_terminal_shows_what_a_fresh_render_shows(
             elif act == 2:
                 await pilot.press(rnd.choice(["k", "j", "G", "g", "pageup", "pagedown"]))
             elif act == 3:
-                await pilot.resize_terminal(rnd.choice([20, 40]), rnd.choice([5, 10, 30]))
+                await resize(pilot, rnd.choice([20, 40]), rnd.choice([5, 10, 30]))
             elif act == 4:
                 log.scroll_to(y=rnd.randint(0, 30), animate=False)
             await settle(log, pilot)

@@ -13,6 +13,7 @@ from sollol_tui.ui.text import Line, line_width, plain, wrap_line, wrap_parts
 from sollol_tui.ui.theme import THEMES
 from sollol_tui.ui.widgets.lines_pane import LinesPane
 from sollol_tui.ui.widgets.strip import OneLine, Segment, place
+from tests.ui.chat_host import resize
 from tests.ui.terminal import Wired, painted_anew, wrong_lines
 
 
@@ -49,8 +50,7 @@ async def test_lines_made_for_a_width_are_made_anew_for_another() -> None:
     app = Wired(lambda: [pane])
     async with app.run_test(size=(30, 6)) as pilot:
         assert app.on_terminal(pane)[0] == f" {'=' * 27}"
-        await pilot.resize_terminal(50, 6)
-        await pilot.pause()
+        await resize(pilot, 50, 6)
         assert app.on_terminal(pane)[0] == f" {'=' * 47}"
 
 

@@ -23,6 +23,7 @@ from sollol_tui.ui.widgets.table_lines import (
     row_spans,
 )
 from sollol_tui.ui.widgets.table_model import Cell, Column, Row, plan_columns
+from tests.ui.chat_host import resize
 from tests.ui.stand_in import until
 from tests.ui.terminal import Wired, painted_anew, wrong_lines
 
@@ -264,7 +265,7 @@ async def test_whatever_happens_the_terminal_shows_what_a_fresh_render_shows(see
             elif act == 3:
                 await pilot.press(*rnd.sample(["j", "k", "G", "g", "pagedown", "up"], 2))
             elif act == 4:
-                await pilot.resize_terminal(rnd.choice([24, 40, 60, 90]), rnd.choice([6, 12, 20]))
+                await resize(pilot, rnd.choice([24, 40, 60, 90]), rnd.choice([6, 12, 20]))
             elif act == 5:
                 table.scroll_to(y=rnd.randint(0, 20), animate=False)
             now_s += rnd.random()

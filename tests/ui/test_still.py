@@ -10,6 +10,7 @@ from sollol_tui.ui.text import Line
 from sollol_tui.ui.theme import DARK, LIGHT, semantic_colours
 from sollol_tui.ui.widgets.still import Still
 from sollol_tui.ui.widgets.strip import OneLine, Segment
+from tests.ui.chat_host import resize
 
 
 class Counted(Still):
@@ -71,8 +72,7 @@ async def test_a_refresh_a_new_size_and_new_colours_ask_for_the_lines_again() ->
         app.still.refresh(Region(0, 0, 4, 1))
         await pilot.pause()
         counts.append(app.still.asked)
-        await pilot.resize_terminal(30, 8)
-        await pilot.pause()
+        await resize(pilot, 30, 8)
         counts.append(app.still.asked)
         app.theme = LIGHT.name
         await pilot.pause()
