@@ -30,7 +30,9 @@ class Screen:
     def start(self, command: str, env: Mapping[str, str]) -> None:
         columns, rows = map(str, self._size)
         words = [*self._tmux, "new-session", "-d", "-s", "t", "-x", columns, "-y", rows, command]
-        subprocess.run([*words, ";", "set", "-g", "escape-time", "0"], check=True, env=env)
+        # else the program believes these rather than the terminal; pytest's workers have them
+        own = {name: value for name, value in env.items() if name not in ("COLUMNS", "LINES")}
+        subprocess.run([*words, ";", "set", "-g", "escape-time", "0"], check=True, env=own)
 
     def keys(self, *keys: str) -> None:
         subprocess.run([*self._tmux, "send-keys", "-t", "t", *keys], check=True)
