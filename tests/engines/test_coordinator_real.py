@@ -274,7 +274,7 @@ async def struck(
     async for event in lived.engine.ask(asking):
         events.append(event)
         waits = moment == "prompt" and isinstance(event, Waiting)
-        writes = moment == "generation" and sum(isinstance(e, Delta) for e in events) == 3
+        writes = moment == "generation" and isinstance(event, Delta)
         if not done and (waits or writes):
             done = True
             strike()
