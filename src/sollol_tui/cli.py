@@ -120,6 +120,8 @@ def _run_screen(settings: Settings, state_dir: Path, data_dir: Path, *, demo: bo
     # A key that comes just after a frame waits for the next two: 33 ms at Textual's 60 a second.
     # Nothing here is painted that did not change, so more frames cost nothing.
     os.environ.setdefault("TEXTUAL_FPS", "120")
+    for name in ("COLUMNS", "LINES"):  # where exported, they would hide every new size
+        os.environ.pop(name, None)
     from sollol_tui.ui.app import run_screen
 
     return run_screen(settings, state_dir, demo, data_dir)

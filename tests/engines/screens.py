@@ -84,7 +84,15 @@ class Screen:
         return psutil.Process(shell).children()[0]
 
     def end(self) -> None:
+        """Take the terminal away, as a connection that breaks does: the program ends with it."""
+        asked = [*self._tmux, "list-panes", "-t", "t", "-F", "#{pane_pid}"]
+        shell = subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
+        inside = psutil.Process(int(shell)).children() if shell else []
         subprocess.run([*self._tmux, "kill-server"], check=False, capture_output=True)
+        _, left = psutil.wait_procs(inside, PATIENCE_S)
+        for process in left:
+            process.kill()
+        assert not left, f"outlives its terminal: {left}"
 
 
 @contextmanager

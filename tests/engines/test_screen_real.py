@@ -86,3 +86,10 @@ def test_a_node_that_dies_is_shown_while_the_others_serve(ollama_lab: Lab, tmp_p
         screen.wait_for("tok/s", "TTFT")
         screen.keys("C-q")
         screen.wait_for("exit code 0")
+
+
+def test_a_program_ends_with_its_terminal(ollama_lab: Lab, tmp_path: Path) -> None:
+    """Also while it paints: every write fails then, and nobody is there to be told."""
+    with program(ollama_lab, tmp_path, (120, 40), "--node", "127.0.0.9:1") as screen:
+        screen.wait_for("Quit")
+        screen.keys("6", "Escape", "m")

@@ -74,9 +74,11 @@ def test_the_quit_key_ends_the_program_well_and_restores_the_terminal(screens: S
 
 
 def test_a_terminal_that_is_closed_ends_the_program(screens: Screens) -> None:
+    """A connection breaks, tmux ends. The kernel sends both signals then, and every write fails."""
     terminal = screens.open()
     terminal.hang_up()
-    terminal.child.send_signal(signal.SIGHUP)  # the kernel does, for a controlling terminal
+    terminal.child.send_signal(signal.SIGHUP)
+    terminal.child.send_signal(signal.SIGCONT)
     assert terminal.child.wait(20) == 129
 
 

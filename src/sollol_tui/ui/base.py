@@ -12,12 +12,14 @@ from typing import TypeVar
 
 from rich.text import Text
 from textual.app import App
+from textual.driver import Driver
 from textual.notifications import SeverityLevel
 from textual.screen import Screen
 from textual.scrollbar import ScrollBarRender
 from textual.widget import AwaitMount
 
 from sollol_tui.ui import crash
+from sollol_tui.ui.driver import outliving
 from sollol_tui.ui.text import clean_block
 from sollol_tui.ui.theme import (
     DEFAULT_THEME,
@@ -72,6 +74,9 @@ class BaseApp(App[None]):
             super().refresh_css(animate)
 
     # The way out
+
+    def get_driver_class(self) -> type[Driver]:
+        return outliving(super().get_driver_class())
 
     def on_load(self) -> None:
         for number in SIGNALS:
