@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
+
+# A shell gives what it starts in the background a Ctrl-C that does nothing, and so to all children.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Textual reads these once, at its import.
 os.environ["TEXTUAL_ANIMATIONS"] = "none"

@@ -243,6 +243,8 @@ async def test_a_coordinator_goes_on_where_a_node_was_killed_and_the_other_way_r
         check_moved(events, cluster, uncut, node.url)
         assert at_rest(engine.store.snapshot)
 
+        ready = CoordinatorStatus.READY
+        await until(engine, lambda s: s.coordinators[0].status is not ready, LOOK_LIMIT_S)
         gone = await asked(engine)
         assert those(gone, Routed)[0].decision.target == node.url
         assert "answers instead" in those(gone, Notice)[0].text
