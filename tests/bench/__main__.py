@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-import runpy
+import subprocess
 import sys
 from pathlib import Path
 
@@ -21,9 +21,15 @@ def main() -> int:
         if names and name not in names:
             continue
         print(f"\n# {name}", flush=True)
-        sys.argv = [str(script), *flags]
-        runpy.run_module(f"tests.bench.{script.stem}", run_name="__main__")
+        if code := _run(script, flags):
+            return code
     return 0
+
+
+def _run(script: Path, flags: list[str]) -> int:
+    """One benchmark in a process of its own: what another has loaded or left costs it nothing."""
+    command = [sys.executable, "-m", f"tests.bench.{script.stem}", *flags]
+    return subprocess.run(command, check=False).returncode
 
 
 if __name__ == "__main__":
